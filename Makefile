@@ -1,0 +1,36 @@
+# `make demo` and `make test` need only Debian, Python >= 3.11, make and root; they install the rest.
+.PHONY: demo test check unit lock bench setup-test setup-demo format docs
+VENV := .venv/bin
+
+demo: setup-demo
+	$(VENV)/mtls-ambassador demo
+
+test: setup-test
+	scripts/check
+	$(VENV)/python -m pytest --cov --cov-report= tests
+	$(VENV)/coverage combine -q --append 2>/dev/null || true
+	$(VENV)/coverage report --fail-under=90
+
+check: setup-test
+	scripts/check
+	$(VENV)/python -m pytest -q tests/unit
+
+bench: setup-test
+	$(VENV)/python benchmarks/gateway.py
+
+format: setup-test
+	$(VENV)/ruff format .
+	$(VENV)/ruff check --fix .
+
+docs: setup-test
+	$(VENV)/python scripts/generate_docs.py
+
+# Refreshes both lock files; uv is only needed here.
+lock:
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --all-extras pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --all-extras --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+setup-test:
+	@scripts/setup test
+setup-demo:
+	@scripts/setup demo

@@ -1,0 +1,69 @@
+"""The command line: one module per noun; each parses, calls one flow, prints."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from mtls_ambassador import __version__
+from mtls_ambassador.model.errors import AmbassadorError, UsageError
+
+COMMANDS = {
+    "run": "Serve: devices in front, the Mender server behind.",
+    "check": "Check every setting, file and the upstream server, one line each.",
+    "status": "Ask a running gateway how it is.",
+    "demo": "Show the whole story on this machine: certificates, gateway, devices accepted.",
+    "sandbox": "Run a small Mender server for demos and tests.",
+    "simulate": "Drive many simulated devices through a gateway.",
+}
+HIDDEN = ("service",)
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when that command is called, so that each starts fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All public commands, in the order a newcomer meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of module `cli.<name>`, or None when there is none."""
+        del ctx
+        if cmd_name not in COMMANDS and cmd_name not in HIDDEN:
+            return None
+        command = import_module(f"mtls_ambassador.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - our own modules, held by a test
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `--help`, without importing any command."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mtls-ambassador")
+def group() -> None:
+    """Devices onto their Mender server by certificate: an mTLS gateway, from the factory to the accepted device."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 done, 1 failed with a reason, 2 wrong usage."""
+    try:
+        result = group.main(args=argv, prog_name="mtls-ambassador", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return 2
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 1
+    except AmbassadorError as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"mtls-ambassador: {line}\n")
+        return 2 if isinstance(error, UsageError) else 1
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,1 @@
+"""The Envoy that carries the device traffic: its configuration and its process."""

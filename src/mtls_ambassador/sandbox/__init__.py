@@ -1,0 +1,1 @@
+"""A small Mender server and simulated devices, for demos and tests; never for production."""

@@ -1,0 +1,27 @@
+"""Every setting once: declared in `table`, read by `load` from environment and files, held in one frozen `Settings`."""
+
+from mtls_ambassador.settings.values import (
+    BindingMode,
+    IdentityBinding,
+    KeyBinding,
+    Limits,
+    Listen,
+    LogFormat,
+    Secret,
+    Settings,
+    TlsVersion,
+    Upstream,
+)
+
+__all__ = [
+    "BindingMode",
+    "IdentityBinding",
+    "KeyBinding",
+    "Limits",
+    "Listen",
+    "LogFormat",
+    "Secret",
+    "Settings",
+    "TlsVersion",
+    "Upstream",
+]

@@ -1,0 +1,1 @@
+"""HTTP the gateway itself answers: decisions, health, metrics."""
