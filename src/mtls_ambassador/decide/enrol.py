@@ -1,0 +1,137 @@
+"""The enrolment rule (docs/architecture.md): may this certificate enrol this identity with this key, and how?
+
+Each function takes facts and returns a value. Every rule fails closed: what it cannot tell apart it refuses.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from mtls_ambassador.decide.identity_template import IdentityTemplate
+from mtls_ambassador.model.auth_request import AuthRequest
+from mtls_ambassador.model.certificate import DeviceCertificate
+from mtls_ambassador.model.device import AuthSetStatus, DeviceRecord, MenderDevice, PinFacts, Standing
+from mtls_ambassador.model.identity import Identity
+from mtls_ambassador.model.reason import Reason
+from mtls_ambassador.settings import BindingMode, KeyBinding
+
+CLAIM_LASTS = dt.timedelta(minutes=10)
+"""A claim older than this belongs to a process that died in the middle of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The operator's choices, from the settings."""
+
+    key_binding: KeyBinding
+    identity_binding: BindingMode
+    template: IdentityTemplate | None = None
+
+
+def refuse_certificate(certificate: DeviceCertificate, now: dt.datetime, *, denied: bool = False) -> Reason | None:
+    """Step 3: within its dates (RFC 5280 section 4.1.2.5, both ends included) and not denied."""
+    if denied:
+        return Reason.CERTIFICATE_DENIED
+    if now < certificate.not_before:
+        return Reason.CERTIFICATE_NOT_YET_VALID
+    if now > certificate.not_after:
+        return Reason.CERTIFICATE_EXPIRED
+    return None
+
+
+def refuse_binding(rules: Rules, certificate: DeviceCertificate, request: AuthRequest, pins: PinFacts) -> Reason | None:
+    """Steps 4 and 5: may this auth key, and this identity, be asked for with this certificate?"""
+    key_differs = request.auth_key.spki_sha256 != certificate.spki_sha256
+    if rules.key_binding is not KeyBinding.ANY and key_differs:
+        return Reason.KEY_NOT_CERTIFICATES
+    match rules.identity_binding:
+        case BindingMode.OFF:
+            return None
+        case BindingMode.TEMPLATE:
+            return _refuse_by_template(rules.template, certificate, request.identity)
+        case BindingMode.FIRST_USE:
+            return _refuse_by_first_use(certificate, request.identity, pins)
+
+
+def _refuse_by_template(
+    template: IdentityTemplate | None, certificate: DeviceCertificate, identity: Identity
+) -> Reason | None:
+    fits = template is not None and template.matches(identity.attributes, certificate.names)
+    return None if fits else Reason.TEMPLATE_MISMATCH
+
+
+def _refuse_by_first_use(certificate: DeviceCertificate, identity: Identity, pins: PinFacts) -> Reason | None:
+    if pins.move_approved or pins.key_speaks_for == identity.sha256:
+        return None
+    if pins.key_speaks_for:
+        return Reason.KEY_SPEAKS_FOR_OTHER
+    if not pins.holders:
+        return None
+    name = (certificate.issuer, certificate.subject)
+    same_name = any((pin.issuer, pin.subject) == name for pin in pins.holders)
+    return None if same_name and not pins.subject_is_shared else Reason.IDENTITY_TAKEN
+
+
+class Step(Enum):
+    """What to do next to get an allowed auth request accepted."""
+
+    FORWARD = auto()
+    """Send it upstream: Mender answers from its own records."""
+    PREAUTHORIZE = auto()
+    """Tell Mender to accept it when it comes, without `force`."""
+    INSPECT = auto()
+    """Mender knows the device: look at its auth sets first."""
+    RECORD = auto()
+    """Send it upstream so that Mender records the new key, then inspect again."""
+    ACCEPT = auto()
+    """Accept the auth set Mender recorded, by its id, then forward."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The next step, or the reason why there is none; `auth_set_id` goes with ACCEPT."""
+
+    step: Step | None = None
+    refused: Reason | None = None
+    auth_set_id: str = ""
+
+
+def first_step(record: DeviceRecord | None, auth_key_sha256: str) -> Step:
+    """Step 6, from the gateway's records alone. A withdrawn identity is never preauthorized or accepted by us."""
+    if record is None or record.standing is Standing.CLAIMED:
+        return Step.PREAUTHORIZE
+    if record.standing is Standing.WITHDRAWN or record.auth_key_sha256 == auth_key_sha256:
+        return Step.FORWARD
+    return Step.INSPECT
+
+
+def after_inspection(device: MenderDevice | None, auth_key_sha256: str, *, recorded: bool) -> Next:
+    """Step 6, from what Mender says of the device: a person's rejection or decommissioning wins.
+
+    `recorded` tells that the request went upstream just now, so that a set still missing is not asked for again.
+    """
+    if device is None or device.decommissioning:
+        return Next(refused=Reason.DECOMMISSIONED)
+    own = next((item for item in device.auth_sets if item.auth_key_sha256 == auth_key_sha256), None)
+    if own is None:
+        if device.status is AuthSetStatus.REJECTED:
+            return Next(refused=Reason.REJECTED_BY_PERSON)
+        return Next(refused=Reason.REFUSED_UPSTREAM) if recorded else Next(Step.RECORD)
+    match own.status:
+        case AuthSetStatus.ACCEPTED | AuthSetStatus.PREAUTHORIZED:
+            return Next(Step.FORWARD)
+        case AuthSetStatus.PENDING if not _rejected_without(device, own.id):
+            return Next(Step.ACCEPT, auth_set_id=own.id)
+        case _:
+            return Next(refused=Reason.REJECTED_BY_PERSON)
+
+
+def _rejected_without(device: MenderDevice, auth_set_id: str) -> bool:
+    """Whether the device was rejected before it asked with this key: a fresh key must not undo that."""
+    others = [item.status for item in device.auth_sets if item.id != auth_set_id]
+    return AuthSetStatus.REJECTED in others and not {AuthSetStatus.ACCEPTED, AuthSetStatus.PREAUTHORIZED} & set(others)
+
+
+def claim_is_void(record: DeviceRecord, now: dt.datetime) -> bool:
+    """Whether a claim was left behind by a process that died."""
+    return record.standing is Standing.CLAIMED and now - record.updated_at > CLAIM_LASTS

@@ -1,0 +1,52 @@
+"""The gateway's own login at the Mender server: one token for all, one new login for many 401s (MEN-9043)."""
+
+import asyncio
+import base64
+import time
+from http import HTTPStatus
+
+from mtls_ambassador.mender.transport import Transport, raise_for_trouble
+from mtls_ambassador.model.reason import Reason, RefusedError
+from mtls_ambassador.settings import Settings
+
+LOGIN_PATH = "/api/management/v1/useradm/auth/login"
+PAUSE_AFTER_REFUSAL = 5.0
+"""Seconds during which a refused login is not tried again: a wrong password must not become a login storm."""
+
+
+class Login:
+    """Holds the management token. Raises RefusedError: LOGIN_REFUSED, or what the transport raises."""
+
+    def __init__(self, transport: Transport, settings: Settings) -> None:
+        self._transport = transport
+        self._user = settings.mender_user
+        self._password = settings.mender_password
+        self._access_token = settings.mender_token
+        self._token: str | None = None
+        self._lock = asyncio.Lock()
+        self._refused_until = 0.0
+
+    async def token(self, *, not_this: str | None = None) -> str:
+        """A token; `not_this` is one upstream just refused, and only the first to say so causes a new login."""
+        if self._access_token is not None:
+            token = self._access_token.reveal()
+            if token == not_this:
+                raise RefusedError(Reason.LOGIN_REFUSED, "the personal access token is not valid (any more)")
+            return token
+        async with self._lock:
+            if self._token is None or self._token == not_this:
+                self._token = None
+                self._token = await self._log_in()
+            return self._token
+
+    async def _log_in(self) -> str:
+        if time.monotonic() < self._refused_until:
+            raise RefusedError(Reason.LOGIN_REFUSED, "user or password is wrong")
+        password = self._password.reveal() if self._password else ""
+        basic = base64.b64encode(f"{self._user}:{password}".encode()).decode()
+        answer = await self._transport.call("POST", LOGIN_PATH, headers={"Authorization": f"Basic {basic}"})
+        raise_for_trouble(answer, "login")
+        if answer.status != HTTPStatus.OK:
+            self._refused_until = time.monotonic() + PAUSE_AFTER_REFUSAL
+            raise RefusedError(Reason.LOGIN_REFUSED, f"HTTP {answer.status} for user {self._user}")
+        return answer.body.decode("ascii", "replace").strip()

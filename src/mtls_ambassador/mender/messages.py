@@ -1,0 +1,110 @@
+"""Mender's auth request on the wire: read strictly, verify over the exact bytes.
+
+Mender reads it with Go's encoding/json, which takes the last of two equal members and matches member names without
+regard to case. What could be read in two ways is refused here, so that the gateway never decides about one device
+while Mender lets in another (mender-server `api_devauth.go`, `model/authreq.go`).
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import TypeAlias
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+from mtls_ambassador.model.auth_request import AuthKey, AuthRequest
+from mtls_ambassador.model.identity import Identity
+from mtls_ambassador.model.reason import Reason, RefusedError
+
+PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
+
+MAX_BODY = 64 * 1024
+_MEMBERS = ("id_data", "pubkey", "tenant_token", "tier")
+_PEM_BEGIN, _PEM_END = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
+
+
+def read_auth_request(body: bytes, signature: str | None) -> AuthRequest:
+    """Read an auth request and verify `X-MEN-Signature` over its bytes.
+
+    Fails closed: raises RefusedError with MALFORMED, TOO_LARGE, SIGNATURE_MISSING or SIGNATURE_WRONG.
+    """
+    if len(body) > MAX_BODY:
+        raise RefusedError(Reason.TOO_LARGE)
+    members = _members(body)
+    identity = _identity(members)
+    public_key = _public_key(members)
+    if not signature:
+        raise RefusedError(Reason.SIGNATURE_MISSING)
+    if not _signature_fits(public_key, signature, body):
+        raise RefusedError(Reason.SIGNATURE_WRONG)
+    spki = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pem = public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return AuthRequest(identity, AuthKey(pem, hashlib.sha256(spki).hexdigest()), body)
+
+
+def _members(body: bytes) -> dict[str, str]:
+    try:
+        value = json.loads(body.decode(), object_pairs_hook=_unambiguous)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(Reason.MALFORMED, f"not the JSON of an auth request ({_brief(error)})") from None
+    if not isinstance(value, dict):
+        raise RefusedError(Reason.MALFORMED, "not a JSON object")
+    for name in ("id_data", "pubkey"):
+        if not isinstance(value.get(name), str) or not value[name]:
+            raise RefusedError(Reason.MALFORMED, f"{name}: a string is required")
+    return value
+
+
+def _unambiguous(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member occurs twice")
+    for name in members:
+        if name not in _MEMBERS and name.casefold() in _MEMBERS:
+            raise ValueError("a member's name is in the wrong case")
+    return members
+
+
+def _brief(error: Exception) -> str:
+    return str(error)[:100]
+
+
+def _identity(members: dict[str, str]) -> Identity:
+    try:
+        return Identity.parse(members["id_data"])
+    except ValueError as error:
+        raise RefusedError(Reason.MALFORMED, f"id_data: {_brief(error)}") from None
+
+
+def _public_key(members: dict[str, str]) -> PublicKey:
+    """Exactly one PEM block of type PUBLIC KEY; Mender would take the first of several and skip what precedes it."""
+    pem = members["pubkey"].strip()
+    if not (pem.startswith(_PEM_BEGIN) and pem.endswith(_PEM_END) and pem.count("-----BEGIN") == 1):
+        raise RefusedError(Reason.MALFORMED, "pubkey: one PEM block `PUBLIC KEY` is required")
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise RefusedError(Reason.MALFORMED, f"pubkey: {_brief(error)}") from None
+    if not isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)):
+        raise RefusedError(Reason.MALFORMED, "pubkey: neither RSA, ECDSA nor Ed25519")
+    return key
+
+
+def _signature_fits(key: PublicKey, signature: str, body: bytes) -> bool:
+    """RSA: PKCS #1 v1.5 and SHA-256; ECDSA: DER and SHA-256; Ed25519: over the body itself (RFC 8032)."""
+    try:
+        raw = base64.b64decode(signature.strip(), validate=True)
+        match key:
+            case rsa.RSAPublicKey():
+                key.verify(raw, body, padding.PKCS1v15(), hashes.SHA256())
+            case ec.EllipticCurvePublicKey():
+                key.verify(raw, body, ec.ECDSA(hashes.SHA256()))
+            case ed25519.Ed25519PublicKey():
+                key.verify(raw, body)
+    except (binascii.Error, ValueError, InvalidSignature):
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""One HTTP call to the Mender server: connection pool, TLS, time limit, and failures mapped to reasons."""
+
+import datetime as dt
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.model.reason import Reason, RefusedError
+from mtls_ambassador.settings import Settings
+
+MAX_ANSWER = 4 * 1024 * 1024
+"""Bytes of an answer the gateway will hold; a page of 500 devices has about one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Mender's answer, whole."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+
+class Transport:
+    """Calls to one Mender server over a keep-alive pool. Raises RefusedError with an UPSTREAM_* reason."""
+
+    def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
+        self._session = session
+        self._base = base
+        self.calls = 0
+        """Calls made so far."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncIterator["Transport"]:
+        """A transport for `settings.upstream`, closed at the end of the block."""
+        limits = settings.limits
+        connector = aiohttp.TCPConnector(
+            limit=limits.enrol_concurrency, ssl=_tls(settings), ttl_dns_cache=30, keepalive_timeout=30
+        )
+        timeout = aiohttp.ClientTimeout(total=limits.upstream_timeout, sock_connect=limits.upstream_connect_timeout)
+        async with aiohttp.ClientSession(
+            connector=connector,
+            timeout=timeout,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        ) as session:
+            yield cls(session, str(settings.upstream))
+
+    async def call(
+        self, method: str, path: str, *, headers: Mapping[str, str] | CIMultiDict[str], body: bytes | None = None
+    ) -> Answer:
+        """One call; redirects are not followed, so that no credential goes to another host."""
+        self.calls += 1
+        try:
+            async with self._session.request(
+                method, self._base + path, headers=headers, data=body, allow_redirects=False
+            ) as response:
+                return Answer(response.status, response.headers, await _read(response))
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise RefusedError(Reason.UPSTREAM_UNTRUSTED, str(error.certificate_error)) from error
+        except (
+            aiohttp.ClientConnectorError,
+            aiohttp.ClientConnectionResetError,
+            aiohttp.ServerDisconnectedError,
+        ) as error:
+            raise RefusedError(Reason.UPSTREAM_UNREACHABLE, str(error)) from error
+        except TimeoutError as error:
+            raise RefusedError(Reason.UPSTREAM_SLOW) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise RefusedError(Reason.UPSTREAM_UNREACHABLE, f"{type(error).__name__}: {error}") from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            raise RefusedError(Reason.UPSTREAM_FAILED, f"an answer of more than {MAX_ANSWER} bytes")
+    return bytes(body)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | bool:
+    """Verified against the system's trust store or the given CA; not at all only when the setting says so."""
+    if not settings.upstream.is_tls:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=settings.upstream_ca)
+    except (OSError, ssl.SSLError) as error:
+        raise AmbassadorError(f"MTLS_MENDER_CERT: {settings.upstream_ca} holds no readable PEM certificate") from error
+    # Python 3.13 made this flag a default; private CAs in the field lack the extensions it asks for.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if settings.upstream_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def raise_for_trouble(answer: Answer, doing: str) -> None:
+    """Raise RefusedError when the answer means "later": 429 and 5xx, with upstream's own Retry-After."""
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise RefusedError(Reason.UPSTREAM_THROTTLED, doing, retry_after=retry_after(answer))
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise RefusedError(Reason.UPSTREAM_FAILED, f"{doing}: HTTP {answer.status}", retry_after=retry_after(answer))
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Seconds from Retry-After in either of its forms (RFC 9110 section 10.2.3); None when absent or unreadable."""
+    text = answer.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text[:9])
+    try:
+        until = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(answer.headers["Date"])
+        return max((until - now) / dt.timedelta(seconds=1), 0)
+    except (ValueError, KeyError, TypeError):
+        return None
