@@ -1,0 +1,95 @@
+"""What reached the sandbox, so that a test can say what a gateway sent, byte for byte. Bounded."""
+
+import hashlib
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+AUTH_REQUESTS = "/api/devices/v1/authentication/auth_requests"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One request as received; `status` is None while it is being answered, and after a dropped connection."""
+
+    number: int
+    time: float
+    method: str
+    path: str
+    query: str
+    headers: list[tuple[str, str]]
+    """In the order and spelling received."""
+    peer: str
+    body_sha256: str | None = None
+    body_size: int | None = None
+    body: bytes | None = field(default=None, repr=False)
+    """The raw body, of auth requests only."""
+    status: int | None = None
+
+    def header(self, name: str) -> str | None:
+        """The first header of this name, in any case."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    def header_values(self, name: str) -> list[str]:
+        """Every header of this name, in the order received."""
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    def take_body(self, body: bytes) -> None:
+        """Note a body that was read whole."""
+        self.body_sha256, self.body_size = hashlib.sha256(body).hexdigest(), len(body)
+        if self.path == AUTH_REQUESTS:
+            self.body = body
+
+    def to_json(self) -> dict[str, object]:
+        """As `/sandbox/journal` shows it; the body as latin-1 text, which loses no byte. Credentials stay in."""
+        return {
+            "number": self.number,
+            "time": self.time,
+            "method": self.method,
+            "path": self.path,
+            "query": self.query,
+            "headers": self.headers,
+            "peer": self.peer,
+            "body_sha256": self.body_sha256,
+            "body_size": self.body_size,
+            "body": None if self.body is None else self.body.decode("latin-1"),
+            "status": self.status,
+        }
+
+
+class Journal:
+    """The last requests, and counters of all since the start or the last `clear`."""
+
+    def __init__(self, size: int) -> None:
+        self.entries: deque[Entry] = deque(maxlen=size)
+        self.total = 0
+        self.counts: Counter[str] = Counter()
+        """By method and route, such as `GET /api/management/v2/devauth/devices/{id}`."""
+        self.statuses: Counter[str] = Counter()
+        """By method, route and status."""
+
+    def open(self, method: str, target: tuple[str, str], headers: list[tuple[str, str]], peer: str) -> Entry:
+        """Note a request that begins; `target` is path and query."""
+        self.total += 1
+        entry = Entry(self.total, time.time(), method, target[0], target[1], headers, peer)
+        self.entries.append(entry)
+        return entry
+
+    def count(self, entry: Entry, route: str) -> None:
+        """Note where a request was routed to."""
+        self.counts[f"{entry.method} {route}"] += 1
+
+    def close(self, entry: Entry, route: str, status: int) -> None:
+        """Note how a request was answered."""
+        entry.status = status
+        self.statuses[f"{entry.method} {route} {status}"] += 1
+
+    def find(self, path: str = "", method: str = "") -> list[Entry]:
+        """Entries whose path begins with `path`, oldest first."""
+        return [e for e in self.entries if e.path.startswith(path) and method in {"", e.method}]
+
+    def clear(self) -> None:
+        """Forget everything; numbers go on."""
+        self.entries.clear()
+        self.counts.clear()
+        self.statuses.clear()

@@ -1,0 +1,145 @@
+"""The sandbox as a server: a small Mender for demos and tests, in this process or as a command."""
+
+import ssl
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from mtls_ambassador.pki.issue import Pair
+from mtls_ambassador.sandbox import auth_api, devauth_api, useradm_api
+from mtls_ambassador.sandbox.devauth import StatusBrokenError
+from mtls_ambassador.sandbox.faults import DroppedError, Fault, Faults, strike
+from mtls_ambassador.sandbox.journal import AUTH_REQUESTS, Journal
+from mtls_ambassador.sandbox.state import DEVICE, SESSION, STATE, SandboxConfig, SandboxState
+from mtls_ambassador.sandbox.wire import ENTRY, MAX_BODY, REQUEST_ID, ApiError
+
+__all__ = ["SandboxConfig", "SandboxServer"]
+
+API_MODULES = (auth_api, devauth_api, useradm_api)
+OPEN_PREFIXES = ("/api/devices/v1/deployments/download/",)
+"""Device paths that carry their own proof."""
+
+log = structlog.get_logger("sandbox")
+
+
+class SandboxServer:
+    """A running sandbox. For demos and tests only: it keeps nothing and trusts whoever can reach `/sandbox/`."""
+
+    def __init__(self, state: SandboxState, host: str, port: int) -> None:
+        self.state = state
+        self.host = host
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.state.config.tls else 'http'}://{host}:{self.port}"
+
+    @property
+    def journal(self) -> Journal:
+        """What was received."""
+        return self.state.journal
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong to order."""
+        return self.state.faults
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, config: SandboxConfig | None = None) -> AsyncIterator["SandboxServer"]:
+        """Serve until the block ends; raises OSError when the address cannot be had."""
+        state = SandboxState(config or SandboxConfig())
+        runner = web.AppRunner(make_app(state), access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        try:
+            context = _tls_context(state.config.tls, state.config.chain_pem) if state.config.tls else None
+            site = web.TCPSite(runner, state.config.host, state.config.port, ssl_context=context, backlog=1024)
+            await site.start()
+            address = runner.addresses[0]
+            yield cls(state, state.config.host or "127.0.0.1", address[1])
+        finally:
+            await runner.cleanup()
+
+
+def make_app(state: SandboxState) -> web.Application:
+    """The web application around a state."""
+    app = web.Application(middlewares=[_frame], client_max_size=MAX_BODY)
+    app[STATE] = state
+    for module in API_MODULES:
+        app.add_routes(module.routes())
+    return app
+
+
+@web.middleware
+async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Around every call: request id, journal, faults, token check, error shape."""
+    state = request.app[STATE]
+    request[REQUEST_ID] = request_id = request.headers.get("X-MEN-RequestID") or str(uuid4())
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
+    path, _, query = request.raw_path.partition("?")
+    entry = state.journal.open(request.method, (path, query), headers, request.remote or "")
+    request[ENTRY] = entry
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource else "unknown"
+    state.journal.count(entry, route)
+    try:
+        response = await _answer(request, handler, state)
+    except ApiError as error:
+        response = error.response(request_id)
+    except DroppedError:
+        return web.Response()
+    if not response.prepared:
+        response.headers["X-MEN-RequestID"] = request_id
+    state.journal.close(entry, route, response.status)
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler, state: SandboxState) -> web.StreamResponse:
+    faults: list[Fault] = []
+    try:
+        if request.path.startswith("/api/"):
+            faults = state.faults.pick(request.method, request.path)
+            await strike(request, faults, after=False)
+            _check(request, state)
+        response = await handler(request)
+    except web.HTTPNotFound:
+        raise ApiError(404, "not found") from None
+    except web.HTTPMethodNotAllowed as error:
+        raise ApiError(405, "method not allowed", {"Allow": error.headers["Allow"]}) from None
+    except StatusBrokenError:
+        raise ApiError(500, "internal error") from None
+    await strike(request, faults, after=True)
+    return response
+
+
+def _check(request: web.Request, state: SandboxState) -> None:
+    """Who calls: a device, a user, or whoever on the few open paths. Fails closed for every other `/api/` path."""
+    path = request.path
+    if path in {AUTH_REQUESTS, useradm_api.LOGIN} or path.startswith(OPEN_PREFIXES):
+        return
+    if path.startswith("/api/devices/"):
+        request[DEVICE] = auth_api.check_device(state, request.headers.get("Authorization"))
+    elif path.startswith("/api/management/"):
+        request[SESSION] = useradm_api.check_user(state, request)
+    else:
+        raise ApiError(404, "not found")
+
+
+def _tls_context(pair: Pair, chain_pem: bytes) -> ssl.SSLContext:
+    """TLS 1.2 or better. Python reads keys from files only: a private folder that is gone at once."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    with tempfile.TemporaryDirectory(prefix="sandbox-") as folder:
+        path = Path(folder, "pair.pem")
+        path.touch(mode=0o600)
+        path.write_bytes(pair.key_pem + pair.certificate_pem + chain_pem)
+        context.load_cert_chain(path)
+    return context
