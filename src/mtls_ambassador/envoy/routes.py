@@ -1,0 +1,81 @@
+"""Which call goes where: upstream, the decision service, or an answer of our own."""
+
+from typing import Any
+
+from mtls_ambassador.settings import Settings
+
+DECISION = "decision"
+UPSTREAM = "upstream"
+CERTIFICATE_HEADER = "x-mtls-peer-certificate"
+"""To the decision service alone: the device certificate, PEM, URL-encoded."""
+REQUEST_ID_HEADER = "x-men-requestid"
+
+AUTH_REQUESTS = "/api/devices/v1/authentication/auth_requests"
+ALMOST_AUTHENTICATION = r"(?i)/api/devices/[^/]*/authentication.*"
+"""Every path that any server could take for the authentication service's, whatever version, case or ending."""
+AMBIGUOUS = r"/api/devices/([^/]*/)?[^/]*%.*|.*/\.\.?;.*|.*%25(2[ef]|5c).*"
+"""An escape in the segments that name the service (Envoy has decoded every escape that has one meaning), a dot segment
+with a parameter, a twice escaped dot or slash: a later server may read these as another path than this one does."""
+
+DECISION_RETRIES = 3
+ROUNDS = 4
+"""Calls of `upstream_timeout` that one decision may make, waiting for a place included."""
+
+
+def virtual_host(settings: Settings) -> dict[str, Any]:
+    """All routes, first match wins. Fails closed: what no route names is answered 404 here."""
+    decision = _decision_route(settings)
+    return {
+        "name": "devices",
+        "domains": ["*"],
+        "request_headers_to_remove": ["x-envoy-external-address"],
+        "routes": [
+            {"match": {"path": AUTH_REQUESTS}, **decision},
+            {"match": {"path": "/status"}, "direct_response": _inline(200, '{"status":"ok"}')},
+            {"match": _regex(AMBIGUOUS), "direct_response": _inline(400, "malformed path")},
+            {"match": _regex(ALMOST_AUTHENTICATION), **decision},
+            {"match": {"prefix": "/api/devices/"}, "route": _upstream_action(settings)},
+            {"match": {"prefix": "/"}, "direct_response": _inline(404, "not found")},
+        ],
+    }
+
+
+def _decision_route(settings: Settings) -> dict[str, Any]:
+    """To the decision service, with the certificate; it never upgrades, so nothing can be tunnelled to it."""
+    certificate = {
+        "header": {"key": CERTIFICATE_HEADER, "value": "%DOWNSTREAM_PEER_CERT%"},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+    action = _action(DECISION, settings)
+    action["timeout"] = f"{ROUNDS * settings.limits.upstream_timeout:g}s"
+    action["upgrade_configs"] = [{"upgrade_type": "websocket", "enabled": False}]
+    action["retry_policy"] = _retry(DECISION_RETRIES) | {
+        "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}
+    }
+    return {"route": action, "request_headers_to_add": [certificate]}
+
+
+def _upstream_action(settings: Settings) -> dict[str, Any]:
+    """To upstream with no time limit but the idle one: downloads and WebSockets take what they take."""
+    return _action(UPSTREAM, settings) | {"timeout": "0s", "retry_policy": _retry(1)}
+
+
+def _action(cluster: str, settings: Settings) -> dict[str, Any]:
+    return {
+        "cluster": cluster,
+        "host_rewrite_literal": settings.upstream.authority,
+        "append_x_forwarded_host": True,
+    }
+
+
+def _retry(count: int) -> dict[str, Any]:
+    """Again only where upstream cannot have seen the request: a call repeated by us must never act twice."""
+    return {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": count}
+
+
+def _regex(pattern: str) -> dict[str, Any]:
+    return {"safe_regex": {"regex": pattern}}
+
+
+def _inline(status: int, body: str) -> dict[str, Any]:
+    return {"status": status, "body": {"inline_string": body}}
