@@ -1,0 +1,67 @@
+"""What Envoy prints, as lines of our log: refused handshakes in plain words, its own messages with their level."""
+
+import json
+import re
+
+import structlog
+
+from mtls_ambassador.envoy.listener import HANDSHAKE_KEY
+
+CAUSES = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the device sent no certificate",
+    "unable_to_get_local_issuer_certificate": "the device certificate is of another CA, or its intermediate is unknown",
+    "unable_to_get_issuer_certificate": "the CA bundle lacks the root of the device certificate's intermediate",
+    "self_signed_certificate": "the device certificate is self-signed or of another CA",
+    "certificate_has_expired": "the device certificate has expired",
+    "certificate_is_not_yet_valid": "the device certificate is not valid yet",
+    "certificate_revoked": "the device certificate is revoked",
+    "certificate_signature_failure": "the device certificate's signature is wrong",
+    "unsupported_certificate_purpose": "the device certificate is not meant for TLS clients",
+    "unsuitable_certificate_purpose": "the device certificate is not meant for TLS clients",
+    "invalid_CA_certificate": "the device certificate was signed by a certificate that is no CA",
+    "UNSUPPORTED_PROTOCOL": "the device offers no TLS version allowed here",
+    "HTTP_REQUEST": "plain HTTP instead of TLS",
+    "WRONG_VERSION_NUMBER": "not TLS",
+    "NO_SHARED_CIPHER": "no cipher in common",
+    "NO_COMMON_SIGNATURE_ALGORITHMS": "no signature algorithm in common",
+    "TLSV1_ALERT_UNKNOWN_CA": "the device does not know the CA of the server certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the device finds the server certificate expired",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the device refuses the server certificate",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the device refuses the server certificate",
+    "BAD_SIGNATURE": "the device does not hold the key of its certificate",
+    "timeout": "the handshake took too long",
+}
+"""Words of BoringSSL and Envoy to plain ones; the first one found counts."""
+
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{5,}|[a-z]+(?:_[a-zA-Z]+)+")
+
+
+def cause(reason: str) -> str:
+    """Why a handshake failed, in plain words; Envoy's own where there are none."""
+    return next((words for code, words in CAUSES.items() if code.lower() in reason.lower()), reason.replace("_", " "))
+
+
+def from_output(line: bytes) -> None:
+    """One line of Envoy's standard output: a refused handshake, or a text we hand on as it is."""
+    log = structlog.get_logger()
+    try:
+        fields = json.loads(line)
+        reason = fields[HANDSHAKE_KEY]
+    except (ValueError, TypeError, KeyError):
+        log.info("envoy says", text=line.decode(errors="replace").rstrip())
+        return
+    known = {key: fields.get(key) for key in ("address", "serial", "subject", "issuer") if fields.get(key)}
+    log.warning("handshake refused", cause=cause(str(reason)), **known)
+
+
+def from_log(line: bytes) -> None:
+    """One line of Envoy's own log, with its level and component; a line of another shape counts as an error."""
+    level, component, text = ["error", "", *line.decode(errors="replace").rstrip().split("\t", 2)][-3:]
+    log = structlog.get_logger()
+    match level:
+        case "trace" | "debug" | "info":
+            log.debug("envoy", component=component, text=text)
+        case "warning":
+            log.warning("envoy", component=component, text=text)
+        case _:
+            log.error("envoy", component=component, text=text)

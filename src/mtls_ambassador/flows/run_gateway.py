@@ -1,0 +1,176 @@
+"""The gateway from start to end: Envoy and the decision service, kept running, drained and ended in order."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from mtls_ambassador.envoy import process
+from mtls_ambassador.envoy.listener import DEVICES
+from mtls_ambassador.envoy.place import Machine, RuntimePaths
+from mtls_ambassador.envoy.publish import publish
+from mtls_ambassador.envoy.render import device_connections, render
+from mtls_ambassador.flows import envoy_lines, machine
+from mtls_ambassador.flows.children import Child
+from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.settings import Settings
+
+DRAIN_POLL = 0.1
+ENVOY_PATIENCE = 5.0
+SERVICE_PATIENCE = 10.0
+"""Seconds between SIGTERM and SIGKILL; when the service gets its SIGTERM, no device is connected any more."""
+
+
+def service_command(config_file: Path | None) -> list[str]:
+    """How the decision service is started; the runtime folder is added to it."""
+    chosen = ["--config", str(config_file)] if config_file else []
+    return [sys.executable, "-m", "mtls_ambassador", "service", *chosen]
+
+
+def run(settings: Settings, service: Sequence[str]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second one ends everything at once.
+
+    Raises AmbassadorError when the gateway cannot start. Whatever happens, no child and no file is left behind.
+    """
+    began = time.monotonic()
+    host = machine.inspect()
+    _warn_of_few_files(settings, host)
+    with machine.runtime_folder(os.environ) as paths:
+        publish(process.binary(settings), render(settings, paths, host), paths.config)
+        asyncio.run(_Gateway(settings, paths, service, began).serve())
+    structlog.get_logger().info("ended")
+
+
+def _warn_of_few_files(settings: Settings, host: Machine) -> None:
+    wanted, given = settings.limits.max_connections, device_connections(settings.limits, host)
+    if given < wanted:
+        structlog.get_logger().warning(
+            "fewer device connections than set: the open-file limit is too low",
+            max_connections=wanted,
+            accepted=given,
+            open_files=host.file_limit,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """What signals ask for: `asked` by the first, `insisted` by the second."""
+
+    asked: asyncio.Event
+    insisted: asyncio.Event
+
+    @classmethod
+    def on_signals(cls) -> "_Stop":
+        stop = cls(asyncio.Event(), asyncio.Event())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.receive)
+        return stop
+
+    def receive(self) -> None:
+        (self.insisted if self.asked.is_set() else self.asked).set()
+
+
+class _Gateway:
+    """The two children of one run."""
+
+    def __init__(self, settings: Settings, paths: RuntimePaths, service: Sequence[str], began: float) -> None:
+        self._settings = settings
+        self._paths = paths
+        self._began = began
+        self._admin = process.Admin(paths.admin_socket)
+        self._service = Child(
+            "the decision service", [*service, "--runtime", str(paths.directory)], self._service_accepts
+        )
+        self._envoy = Child(
+            "Envoy",
+            process.arguments(settings, paths, machine.cores()),
+            self._admin.is_ready,
+            on_output=envoy_lines.from_output,
+            on_error=envoy_lines.from_log,
+        )
+
+    async def serve(self) -> None:
+        """Start both, wait for the signal, end both."""
+        stop = _Stop.on_signals()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._service.keep_running())
+                tasks.create_task(self._envoy.keep_running())
+                tasks.create_task(self._story(stop))
+        except* AmbassadorError as group:
+            raise _first(group) from None
+        finally:
+            await self._envoy.reap()
+            await self._service.reap()
+
+    async def _story(self, stop: _Stop) -> None:
+        await _unless(stop.asked, self._ready())
+        await stop.asked.wait()
+        structlog.get_logger().info("draining", at_most=self._settings.limits.drain_time)
+        await _unless(stop.insisted, self._end_in_order())
+        self._envoy.kill()
+        self._service.kill()
+
+    async def _ready(self) -> None:
+        await asyncio.gather(self._service.wait_ready(), self._envoy.wait_ready())
+        structlog.get_logger().info(
+            "ready",
+            listen=str(self._settings.listen),
+            upstream=str(self._settings.upstream),
+            admin=str(self._settings.admin_listen),
+            seconds=round(time.monotonic() - self._began, 3),
+        )
+
+    async def _end_in_order(self) -> None:
+        """Readiness off, devices asked to leave, Envoy ended, and only then the service their calls needed."""
+        if self._service.ready.is_set() and self._envoy.ready.is_set():
+            self._service.signal(signal.SIGUSR1)
+            await self._drain()
+        await self._envoy.stop(ENVOY_PATIENCE)
+        await self._service.stop(SERVICE_PATIENCE)
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.limits.drain_time):
+                await self._admin.drain()
+                while await self._admin.device_connections(DEVICES):  # noqa: ASYNC110 - Envoy sends no event
+                    await asyncio.sleep(DRAIN_POLL)
+        except TimeoutError:
+            structlog.get_logger().info("drain time is over, closing the connections left")
+        except AmbassadorError as error:
+            structlog.get_logger().warning("cannot drain", reason=str(error))
+
+    async def _service_accepts(self) -> bool:
+        try:
+            _, writer = await asyncio.open_unix_connection(self._paths.decision_socket)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+
+async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, and leave it when the event comes first."""
+    async with asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(work)
+        waiting = tasks.create_task(event.wait())
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        working.cancel()
+        waiting.cancel()
+
+
+def _first(group: BaseExceptionGroup[AmbassadorError]) -> AmbassadorError:
+    """The one error of a group that tells the user most: the first to have come."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, AmbassadorError)  # noqa: S101 - `except*` let only these through
+    return error
