@@ -1,0 +1,40 @@
+"""PEM files (RFC 7468) read block by block, so that an error can name the line."""
+
+import re
+from dataclasses import dataclass, field
+
+from cryptography import x509
+
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class PemFile:
+    """What a PEM file holds."""
+
+    certificates: tuple[x509.Certificate, ...]
+    labels: tuple[str, ...]
+    """The label of every block, such as `CERTIFICATE` or `EC PRIVATE KEY`."""
+    errors: tuple[str, ...] = field(default=())
+    """One text for each certificate that could not be read, naming its line."""
+
+    @property
+    def has_private_key(self) -> bool:
+        """Whether a private key is among the blocks."""
+        return any(label.endswith("PRIVATE KEY") for label in self.labels)
+
+
+def read_pem(data: bytes) -> PemFile:
+    """The blocks of a PEM file; text between them is a comment, as everywhere."""
+    certificates, labels, errors = [], [], []
+    for match in _BLOCK.finditer(data):
+        label = match[1].decode()
+        labels.append(label)
+        if label != "CERTIFICATE":
+            continue
+        try:
+            certificates.append(x509.load_pem_x509_certificate(match.group()))
+        except ValueError as error:
+            line = data.count(b"\n", 0, match.start()) + 1
+            errors.append(f"the certificate at line {line} cannot be read ({str(error).splitlines()[0][:120]})")
+    return PemFile(tuple(certificates), tuple(labels), tuple(errors))
