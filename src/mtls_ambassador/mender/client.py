@@ -31,6 +31,8 @@ NO_HEADERS: Mapping[str, str] = {}
 class Preauthorized:
     """Mender will accept the auth request; nothing was there before."""
 
+    device_id: str
+
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
@@ -70,7 +72,7 @@ class MenderClient:
         body = f'{{"identity_data":{identity.canonical},"pubkey":{json.dumps(auth_key.pem)},"force":false}}'
         answer = await self._call("POST", _DEVICES, body=body.encode(), headers=headers)
         if answer.status == HTTPStatus.CREATED:
-            return Preauthorized()
+            return Preauthorized(answer.headers.get("Location", "").rpartition("/")[2])
         if answer.status == HTTPStatus.CONFLICT:
             return Conflict(str(_json_object(answer).get("id", "")))
         raise _unexpected(answer, "preauthorize")

@@ -97,6 +97,11 @@ class Reason(Enum):
         """The cause in plain words."""
 
     @property
+    def withdraws(self) -> bool:
+        """Whether it is Mender's "no" to a device it once accepted: a person's word that only Mender can undo."""
+        return self in {Reason.REJECTED_BY_PERSON, Reason.DECOMMISSIONED, Reason.WITHDRAWN}
+
+    @property
     def verdict(self) -> Verdict:
         """What it means for the device."""
         if self.status == HTTPStatus.OK:
@@ -107,9 +112,18 @@ class Reason(Enum):
 class RefusedError(Exception):
     """An auth request ends here, for `reason`; `detail` adds what was seen and never holds a secret."""
 
-    def __init__(self, reason: Reason, detail: str = "", *, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        detail: str = "",
+        *,
+        retry_after: float | None = None,
+        status: int | None = None,
+    ) -> None:
         super().__init__(f"{reason.text}: {detail}" if detail else reason.text)
         self.reason = reason
         self.detail = detail
         self.retry_after = retry_after
         """Seconds upstream asked to wait, where it did."""
+        self.status = status or int(reason.status)
+        """What the device is answered: Mender's own status where it gave one."""

@@ -1,0 +1,23 @@
+"""`mtls-ambassador service`: the decision service, started by `run` and by nobody else."""
+
+import os
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--config", "config_file", type=click.Path(path_type=Path), default=None)
+@click.option("--runtime", type=click.Path(path_type=Path), required=True, help="The folder `run` made.")
+def command(config_file: Path | None, runtime: Path) -> None:
+    """Serve Envoy's decision calls (internal: `run` starts it)."""
+    import uvloop  # noqa: PLC0415 - the command's own weight, not the command line's
+
+    from mtls_ambassador.envoy.place import RuntimePaths  # noqa: PLC0415 - see above
+    from mtls_ambassador.flows import log  # noqa: PLC0415 - see above
+    from mtls_ambassador.settings.load import load  # noqa: PLC0415 - see above
+    from mtls_ambassador.web.service import serve  # noqa: PLC0415 - see above
+
+    settings = load(os.environ, config_file=config_file).settings
+    log.configure(debug=settings.debug_log, form=settings.log_format)
+    uvloop.run(serve(settings, RuntimePaths(runtime)))

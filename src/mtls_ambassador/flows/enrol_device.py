@@ -1,0 +1,237 @@
+"""The story of one auth request: read, decide, get it accepted at Mender, record, answer.
+
+Fails closed throughout: whatever goes wrong before Mender's own "yes" is recorded, the device is not let in, and
+nothing stands in the store that did not happen upstream.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+import structlog
+
+from mtls_ambassador.decide.enrol import Rules, Step, first_step, refuse_binding, refuse_certificate
+from mtls_ambassador.flows.admit_at_mender import Admission, Admitted
+from mtls_ambassador.flows.keyed_lock import Gate, KeyedLock
+from mtls_ambassador.mender.client import MenderClient
+from mtls_ambassador.mender.messages import read_auth_request
+from mtls_ambassador.mender.transport import Answer
+from mtls_ambassador.model.auth_request import AuthRequest
+from mtls_ambassador.model.certificate import DeviceCertificate
+from mtls_ambassador.model.device import DeviceRecord, PinFacts, Standing
+from mtls_ambassador.model.reason import Reason, RefusedError, Verdict
+from mtls_ambassador.pki.parse import device_certificate_from_header
+from mtls_ambassador.settings import BindingMode, Limits
+from mtls_ambassador.store import devices
+from mtls_ambassador.store.audit import AuditEntry, append
+from mtls_ambassador.store.database import Database
+
+log = structlog.get_logger("enrol")
+
+
+@dataclass(frozen=True, slots=True)
+class AuthCall:
+    """An auth request as it arrived, with what Envoy says of the connection."""
+
+    body: bytes = field(repr=False)
+    signature: str | None = field(repr=False)
+    certificate_header: str = field(repr=False)
+    """The device certificate, URL-encoded PEM."""
+    headers: Mapping[str, str] = field(repr=False)
+    """What goes upstream with the body."""
+    proxy_headers: Mapping[str, str] = field(repr=False)
+    """What goes with management calls made for this device (MEN-9042)."""
+    address: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it ended; `answer` is Mender's own where the device gets that one."""
+
+    reason: Reason
+    detail: str = ""
+    answer: Answer | None = None
+    status: int = 0
+    """What the device is answered when it does not get Mender's answer."""
+    retry_after: float | None = None
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known so far, for the audit."""
+
+    certificate: DeviceCertificate | None = None
+    request: AuthRequest | None = None
+
+
+class EnrolDevice:
+    """Decides auth requests; one for the life of the service."""
+
+    def __init__(
+        self, mender: MenderClient, database: Database, rules: Rules, limits: Limits, now: Callable[[], dt.datetime]
+    ) -> None:
+        self._mender = mender
+        self._database = database
+        self._rules = rules
+        self._now = now
+        self._locks = KeyedLock()
+        self._gate = Gate(limits.enrol_concurrency, limits.enrol_queue)
+        self._time_limit = 3 * limits.upstream_timeout
+
+    async def __call__(self, call: AuthCall) -> Outcome:
+        """Decide one auth request. Never raises: a fault of our own is Reason.INTERNAL and stands in the log."""
+        seen = _Seen()
+        try:
+            async with asyncio.timeout(self._time_limit):
+                return await self._decide(call, seen)
+        except RefusedError as error:
+            outcome = Outcome(error.reason, error.detail, status=error.status, retry_after=error.retry_after)
+        except TimeoutError:
+            outcome = Outcome(Reason.UPSTREAM_SLOW, status=int(Reason.UPSTREAM_SLOW.status))
+        except Exception:
+            log.exception("auth request failed", request_id=call.request_id)
+            outcome = Outcome(Reason.INTERNAL, status=int(Reason.INTERNAL.status))
+        await self._audit_refusal(call, seen, outcome)
+        return outcome
+
+    async def _decide(self, call: AuthCall, seen: _Seen) -> Outcome:
+        request = seen.request = read_auth_request(call.body, call.signature)
+        certificate = seen.certificate = _read_certificate(call.certificate_header)
+        if reason := refuse_certificate(certificate, self._now()):
+            raise RefusedError(reason)
+        # One device at a time, and one certificate at a time, so that neither is enrolled twice by a race.
+        async with (
+            self._locks.hold(certificate.spki_sha256),
+            self._locks.hold(request.identity.sha256),
+            self._gate.pass_through(),
+        ):
+            record, pins = await self._database.run(lambda c: self._facts(c, request, certificate))
+            if reason := refuse_binding(self._rules, certificate, request, pins):
+                raise RefusedError(reason)
+            return await self._admit(call, request, certificate, record)
+
+    def _facts(
+        self, connection: sa.Connection, request: AuthRequest, certificate: DeviceCertificate
+    ) -> tuple[DeviceRecord | None, PinFacts]:
+        record = devices.read_record(connection, request.identity)
+        if self._rules.identity_binding is not BindingMode.FIRST_USE:
+            return record, PinFacts()
+        return record, devices.read_pins(connection, request.identity, certificate)
+
+    async def _admit(
+        self, call: AuthCall, request: AuthRequest, certificate: DeviceCertificate, record: DeviceRecord | None
+    ) -> Outcome:
+        admission = Admission(self._mender, request, call.headers, call.proxy_headers)
+        step = first_step(record, request.auth_key.spki_sha256)
+        if step is Step.PREAUTHORIZE:
+            admitted = await self._admit_new(admission, request, certificate)
+        else:
+            assert record is not None  # noqa: S101 - first_step preauthorizes what has no record
+            admitted = await self._admit_recorded(admission, request, record, step)
+        await self._database.run(lambda c: self._record(c, call, request, certificate, admitted))
+        log.info(
+            "device accepted" if admitted.reason is not Reason.KNOWN else "device came back",
+            reason=admitted.reason.code,
+            identity=request.identity.canonical,
+            serial=certificate.serial_hex,
+            address=call.address,
+        )
+        return Outcome(admitted.reason, answer=admitted.answer)
+
+    async def _admit_new(self, admission: Admission, request: AuthRequest, certificate: DeviceCertificate) -> Admitted:
+        """Claim the identity first, so that no other certificate enrols it meanwhile; let go when it fails."""
+        identity = request.identity
+        try:
+            if not await self._database.run(lambda c: devices.claim(c, identity, certificate, self._now())):
+                raise RefusedError(Reason.IDENTITY_TAKEN, "another certificate is being enrolled for it")
+        except sa.exc.IntegrityError as error:
+            raise RefusedError(Reason.IDENTITY_TAKEN, "another certificate is being enrolled for it") from error
+        try:
+            return await admission.of_new_device()
+        except BaseException:
+            await self._database.run(lambda c: devices.release(c, identity, certificate))
+            raise
+
+    async def _admit_recorded(
+        self, admission: Admission, request: AuthRequest, record: DeviceRecord, step: Step
+    ) -> Admitted:
+        """Mender's "no" to a device it once accepted is a person's word: from then on only Mender can undo it."""
+        try:
+            if step is Step.INSPECT:
+                return await admission.of_known_device(record.device_id)
+            return await admission.of_recorded_key(record)
+        except RefusedError as error:
+            gone = error.reason is Reason.DECOMMISSIONED
+            no_to_this_key = step is Step.FORWARD and error.reason.withdraws
+            if record.standing is Standing.ACCEPTED and (gone or no_to_this_key):
+                await self._database.run(lambda c: self._withdraw(c, request, gone=gone))
+            raise
+
+    def _withdraw(self, connection: sa.Connection, request: AuthRequest, *, gone: bool) -> None:
+        devices.record_withdrawn(connection, request.identity, self._now())
+        if gone:
+            devices.release_pins(connection, request.identity)
+
+    def _record(
+        self,
+        connection: sa.Connection,
+        call: AuthCall,
+        request: AuthRequest,
+        certificate: DeviceCertificate,
+        admitted: Admitted,
+    ) -> None:
+        now = self._now()
+        if admitted.reason is not Reason.KNOWN:
+            key = request.auth_key.spki_sha256
+            devices.record_accepted(connection, request.identity, certificate, key, admitted.device_id, now)
+        if self._rules.identity_binding is BindingMode.FIRST_USE:
+            devices.add_pin(connection, request.identity, certificate, now)
+        append(connection, _entry(now, call, _Seen(certificate, request), admitted.reason, ""))
+
+    async def _audit_refusal(self, call: AuthCall, seen: _Seen, outcome: Outcome) -> None:
+        """A refusal stands even when it cannot be written down; the log then has it alone."""
+        entry = _entry(self._now(), call, seen, outcome.reason, outcome.detail)
+        log.warning(
+            "device refused" if outcome.reason.verdict is Verdict.REFUSED else "device told to come again",
+            reason=outcome.reason.code,
+            detail=outcome.detail or outcome.reason.text,
+            identity=entry.identity,
+            serial=entry.certificate_serial,
+            address=call.address,
+            request_id=call.request_id,
+        )
+        if outcome.reason is Reason.OVERLOADED:
+            return  # nothing was decided, and writing it down would add to the load
+        try:
+            await self._database.run(lambda c: append(c, entry))
+        except RefusedError as error:
+            log.error("audit not written", error=str(error), request_id=call.request_id)  # noqa: TRY400 - no traceback
+
+
+def _read_certificate(header: str) -> DeviceCertificate:
+    try:
+        return device_certificate_from_header(header)
+    except ValueError as error:
+        raise RefusedError(Reason.CERTIFICATE_UNREADABLE, str(error)[:200]) from error
+
+
+def _entry(now: dt.datetime, call: AuthCall, seen: _Seen, reason: Reason, detail: str) -> AuditEntry:
+    certificate, request = seen.certificate, seen.request
+    return AuditEntry(
+        at=now,
+        event="auth-request",
+        reason=reason.code,
+        detail=detail,
+        identity_sha256=request.identity.sha256 if request else "",
+        identity=request.identity.canonical if request else "",
+        auth_key_sha256=request.auth_key.spki_sha256 if request else "",
+        certificate_serial=certificate.serial_hex if certificate else "",
+        certificate_subject=certificate.subject if certificate else "",
+        certificate_issuer=certificate.issuer if certificate else "",
+        certificate_spki_sha256=certificate.spki_sha256 if certificate else "",
+        address=call.address,
+        request_id=call.request_id,
+    )

@@ -1,0 +1,178 @@
+"""One database and the one thread that talks to it.
+
+SQLite has one writer at a time anyway, and one thread makes group commit simple: whatever waits while a transaction
+is being written goes into the next one, so a burst of devices costs few syncs to disk.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.model.reason import Reason, RefusedError
+from mtls_ambassador.settings import Settings
+
+T = TypeVar("T")
+MAX_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: Callable[[sa.Connection], Any]
+    result: "Future[Any]" = field(default_factory=Future)
+
+
+class Database:
+    """Runs functions on a connection, each in a transaction of its own meaning. Close it when done."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="store", daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` and commit; it sees all earlier ones and is all or nothing.
+
+        Fails closed: a fault of the database raises RefusedError STORE_FAILED, and nothing of `work` remains.
+        """
+        job = _Job(work)
+        self._jobs.put(job)
+        try:
+            result: T = await asyncio.wrap_future(job.result)
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.SQLAlchemyError as error:
+            raise RefusedError(Reason.STORE_FAILED, type(error).__name__) from error
+        return result
+
+    def close(self) -> None:
+        """Finish what waits, then disconnect."""
+        self._jobs.put(None)
+        self._thread.join()
+        self.engine.dispose()
+
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            batch, last = self._batch(job)
+            self._commit(batch)
+            if last:
+                return
+
+    def _batch(self, first: _Job) -> tuple[list[_Job], bool]:
+        batch = [first]
+        while len(batch) < MAX_BATCH:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return batch, True
+            batch.append(job)
+        return batch, False
+
+    def _commit(self, batch: list[_Job]) -> None:
+        done: list[tuple[_Job, Any]] = []
+        try:
+            with self.engine.begin() as connection:
+                for job in batch:
+                    if job.result.set_running_or_notify_cancel():
+                        self._work(connection, job, done)
+        except Exception as error:  # noqa: BLE001 - whatever it is, each waiting caller must be told
+            for job in batch:
+                if not job.result.done():
+                    job.result.set_exception(error)
+            return
+        for job, result in done:
+            job.result.set_result(result)
+
+    @staticmethod
+    def _work(connection: sa.Connection, job: _Job, done: list[tuple[_Job, Any]]) -> None:
+        try:
+            with connection.begin_nested():
+                result = job.work(connection)
+        except sa.exc.OperationalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - this job's own fault; the others in the batch go on
+            job.result.set_exception(error)
+        else:
+            done.append((job, result))
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The database of the settings, brought to this version's schema. Raises AmbassadorError with what is wrong."""
+    engine = make_engine(settings)
+    try:
+        from mtls_ambassador.store.schema import bring_up_to_date  # noqa: PLC0415 - Alembic loads only when needed
+
+        bring_up_to_date(engine)
+    except sa.exc.SQLAlchemyError as error:
+        raise AmbassadorError(f"the database {engine.url!r} cannot be used: {_cause(error)}") from error
+    database = Database(engine)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def make_engine(settings: Settings) -> sa.Engine:
+    """SQLite in the state folder, or what MTLS_DATABASE_URL says."""
+    if settings.database_url is None:
+        return _sqlite(settings.state_dir / "ambassador.db")
+    try:
+        url = sa.make_url(settings.database_url.reveal())
+    except sa.exc.ArgumentError:
+        raise AmbassadorError("MTLS_DATABASE_URL is not a database URL, such as postgresql://user@host/name") from None
+    if url.drivername == "sqlite":
+        return _sqlite(Path(url.database or ""))
+    if url.drivername in {"postgresql", "postgres"}:
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        return sa.create_engine(url, pool_size=2, pool_pre_ping=True)
+    except ImportError:
+        raise AmbassadorError(
+            f"MTLS_DATABASE_URL: no driver for {url.drivername}; install mtls-ambassador[postgresql]"
+        ) from None
+    except sa.exc.ArgumentError as error:
+        raise AmbassadorError(f"MTLS_DATABASE_URL: {error}") from None
+
+
+def _sqlite(path: Path) -> sa.Engine:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Made here with its mode, because SQLite would make it readable for everybody.
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise AmbassadorError(f"MTLS_STATE_DIR: {path} cannot be written: {error.strerror}") from error
+    engine = sa.create_engine(
+        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 5}
+    )
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - a DBAPI connection has no type
+    del record
+    connection.isolation_level = None  # transactions are SQLAlchemy's, with savepoints
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _cause(error: sa.exc.SQLAlchemyError) -> str:
+    original = getattr(error, "orig", None)
+    return str(original or error).strip().splitlines()[0]

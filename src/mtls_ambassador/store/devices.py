@@ -1,0 +1,145 @@
+"""Devices, the keys that speak for them, and approved moves. Each function works inside the caller's transaction."""
+
+import datetime as dt
+
+import sqlalchemy as sa
+
+from mtls_ambassador.decide.enrol import claim_is_void
+from mtls_ambassador.model.certificate import DeviceCertificate
+from mtls_ambassador.model.device import DeviceRecord, Pin, PinFacts, Standing
+from mtls_ambassador.model.identity import Identity
+from mtls_ambassador.store.tables import approval, device, pin
+
+_RECORD = sa.select(
+    device.c.standing, device.c.auth_key_sha256, device.c.device_id, device.c.claimed_by, device.c.updated_at
+).where(device.c.identity_sha256 == sa.bindparam("identity"))
+_SPEAKS_FOR = sa.select(pin.c.identity_sha256).where(pin.c.spki_sha256 == sa.bindparam("spki"))
+
+
+def read_record(connection: sa.Connection, identity: Identity) -> DeviceRecord | None:
+    """The record of an identity."""
+    row = connection.execute(_RECORD, {"identity": identity.sha256}).one_or_none()
+    return DeviceRecord(Standing(row.standing), *row[1:]) if row else None
+
+
+def read_pins(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate) -> PinFacts:
+    """What the pins say of this certificate and this identity; one look-up when the key is at home here."""
+    speaks_for = connection.execute(_SPEAKS_FOR, {"spki": certificate.spki_sha256}).scalar_one_or_none() or ""
+    if speaks_for == identity.sha256:
+        return PinFacts(key_speaks_for=speaks_for)
+    here = pin.c.identity_sha256 == identity.sha256
+    holders = connection.execute(sa.select(pin.c.spki_sha256, pin.c.issuer, pin.c.subject).where(here))
+    same_name = (pin.c.subject == certificate.subject) & (pin.c.issuer == certificate.issuer)
+    return PinFacts(
+        key_speaks_for=speaks_for,
+        holders=tuple(Pin(*row) for row in holders),
+        subject_is_shared=_exists(connection, pin, same_name & ~here),
+        move_approved=_exists(
+            connection,
+            approval,
+            (approval.c.identity_sha256 == identity.sha256) & (approval.c.spki_sha256 == certificate.spki_sha256),
+        ),
+    )
+
+
+def _exists(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> bool:
+    return connection.execute(sa.select(sa.literal(1)).select_from(table).where(where).limit(1)).first() is not None
+
+
+def claim(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate, now: dt.datetime) -> bool:
+    """Reserve a new identity for a certificate while it is being enrolled; False when another has it.
+
+    Two replicas may try at once: the primary key lets one through. A claim left by a process that died is taken over.
+    """
+    record = read_record(connection, identity)
+    if record is None:
+        values = _certificate_values(certificate) | {
+            "identity_sha256": identity.sha256,
+            "identity": identity.canonical,
+            "standing": Standing.CLAIMED.value,
+            "claimed_by": certificate.spki_sha256,
+            "updated_at": now,
+        }
+        connection.execute(sa.insert(device).values(values))
+        return True
+    if record.standing is not Standing.CLAIMED:
+        return True
+    if record.claimed_by != certificate.spki_sha256 and not claim_is_void(record, now):
+        return False
+    connection.execute(_update(identity).values(claimed_by=certificate.spki_sha256, updated_at=now))
+    return True
+
+
+def release(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate) -> None:
+    """Drop a claim whose enrolment did not come through."""
+    connection.execute(
+        sa.delete(device).where(
+            device.c.identity_sha256 == identity.sha256,
+            device.c.standing == Standing.CLAIMED.value,
+            device.c.claimed_by == certificate.spki_sha256,
+        )
+    )
+
+
+def record_accepted(
+    connection: sa.Connection,
+    identity: Identity,
+    certificate: DeviceCertificate,
+    auth_key_sha256: str,
+    device_id: str,
+    now: dt.datetime,
+) -> None:
+    """Mender accepted this identity with this auth key; any other key of it is no longer the accepted one."""
+    values = _certificate_values(certificate) | {
+        "standing": Standing.ACCEPTED.value,
+        "auth_key_sha256": auth_key_sha256,
+        "device_id": device_id,
+        "claimed_by": "",
+        "updated_at": now,
+    }
+    enrolled = sa.func.coalesce(device.c.enrolled_at, sa.bindparam("enrolled", now, device.c.enrolled_at.type))
+    if connection.execute(_update(identity).values(values | {"enrolled_at": enrolled})).rowcount == 0:
+        own = {"identity_sha256": identity.sha256, "identity": identity.canonical, "enrolled_at": now}
+        connection.execute(sa.insert(device).values(values | own))
+
+
+def record_withdrawn(connection: sa.Connection, identity: Identity, now: dt.datetime) -> None:
+    """Mender accepted this identity once and no longer does."""
+    connection.execute(_update(identity).values(standing=Standing.WITHDRAWN.value, auth_key_sha256="", updated_at=now))
+
+
+def add_pin(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate, now: dt.datetime) -> None:
+    """From now on the certificate's key speaks for the identity, unless it speaks for one already."""
+    if not _exists(connection, pin, pin.c.spki_sha256 == certificate.spki_sha256):
+        connection.execute(
+            sa.insert(pin).values(
+                spki_sha256=certificate.spki_sha256,
+                identity_sha256=identity.sha256,
+                issuer=certificate.issuer,
+                subject=certificate.subject,
+                pinned_at=now,
+            )
+        )
+
+
+def release_pins(connection: sa.Connection, identity: Identity) -> None:
+    """Mender no longer has the device, so a person must let the identity in again and may do so for another key."""
+    connection.execute(sa.delete(pin).where(pin.c.identity_sha256 == identity.sha256))
+
+
+def approve_move(
+    connection: sa.Connection, identity_sha256: str, spki_sha256: str, approved_by: str, now: dt.datetime
+) -> None:
+    """An operator lets a certificate's key speak for an identity that another one enrolled."""
+    key = {"identity_sha256": identity_sha256, "spki_sha256": spki_sha256}
+    connection.execute(sa.delete(approval).filter_by(**key))
+    connection.execute(sa.insert(approval).values(**key, approved_by=approved_by, approved_at=now))
+    connection.execute(sa.delete(pin).where(pin.c.spki_sha256 == spki_sha256))
+
+
+def _update(identity: Identity) -> sa.Update:
+    return sa.update(device).where(device.c.identity_sha256 == identity.sha256)
+
+
+def _certificate_values(certificate: DeviceCertificate) -> dict[str, object]:
+    return {"certificate_serial": certificate.serial_hex, "certificate_subject": certificate.subject}

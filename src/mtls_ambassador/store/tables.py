@@ -1,0 +1,102 @@
+"""The tables. Keys are hex SHA-256 texts, so that one row reads alike here, in the log and in openssl's output."""
+
+import datetime as dt
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+
+class UtcTime(TypeDecorator[dt.datetime]):
+    """An aware UTC time; SQLite would drop the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """To the database, refusing naive times."""
+        del dialect
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a time without a zone must not reach the store")
+        return value.astimezone(dt.UTC) if value is not None else None
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """From the database."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+metadata = MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"},
+)
+_SHA256 = String(64)
+
+device = Table(
+    "device",
+    metadata,
+    Column("identity_sha256", _SHA256, primary_key=True),
+    Column("identity", Text, nullable=False),
+    Column("standing", String(16), nullable=False),
+    Column("auth_key_sha256", _SHA256, nullable=False, default=""),
+    Column("device_id", String(64), nullable=False, default=""),
+    Column("claimed_by", _SHA256, nullable=False, default=""),
+    Column("certificate_serial", String(64), nullable=False, default=""),
+    Column("certificate_subject", Text, nullable=False, default=""),
+    Column("enrolled_at", UtcTime, nullable=True),
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+pin = Table(
+    "pin",
+    metadata,
+    Column("spki_sha256", _SHA256, primary_key=True),
+    Column("identity_sha256", _SHA256, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("pinned_at", UtcTime, nullable=False),
+    Index(None, "identity_sha256"),
+    Index(None, "subject"),
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("identity_sha256", _SHA256, primary_key=True),
+    Column("spki_sha256", _SHA256, primary_key=True),
+    Column("approved_by", Text, nullable=False),
+    Column("approved_at", UtcTime, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", UtcTime, nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("identity_sha256", _SHA256, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("auth_key_sha256", _SHA256, nullable=False),
+    Column("certificate_serial", String(64), nullable=False),
+    Column("certificate_subject", Text, nullable=False),
+    Column("certificate_issuer", Text, nullable=False),
+    Column("certificate_spki_sha256", _SHA256, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Index(None, "identity_sha256"),
+    Index(None, "certificate_serial"),
+    Index(None, "at"),
+)

@@ -1,0 +1,113 @@
+"""The decision service: one process beside Envoy, with the decision endpoint and the admin listener."""
+
+import asyncio
+import datetime as dt
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from mtls_ambassador.decide.enrol import Rules
+from mtls_ambassador.decide.identity_template import IdentityTemplate
+from mtls_ambassador.envoy.place import RuntimePaths
+from mtls_ambassador.envoy.process import Admin
+from mtls_ambassador.flows.enrol_device import EnrolDevice
+from mtls_ambassador.mender.client import MenderClient
+from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.model.reason import RefusedError
+from mtls_ambassador.settings import BindingMode, Listen, Settings
+from mtls_ambassador.store.database import Database, open_database
+from mtls_ambassador.web import admin, decision
+from mtls_ambassador.web.metrics import Metrics
+
+log = structlog.get_logger("service")
+SHUTDOWN_WITHIN = 8.0
+"""Seconds for auth requests under way when the service ends."""
+
+
+async def serve(settings: Settings, paths: RuntimePaths) -> None:
+    """Serve until SIGTERM. SIGUSR1 turns readiness off and nothing else: devices are still served while Envoy drains.
+
+    Raises AmbassadorError when the store or a listener cannot be opened.
+    """
+    draining, ended = _signals()
+    metrics = Metrics()
+    with open_database(settings) as database:
+        async with MenderClient.open(settings) as mender:
+            enrol = EnrolDevice(mender, database, rules_of(settings), settings.limits, _now)
+            metrics.upstream_calls.set_function(lambda: mender.transport.calls)
+
+            async def readiness() -> admin.Readiness:
+                return await _readiness(draining, database, paths)
+
+            async with (
+                _serving(admin.make_app(readiness, metrics)) as admin_runner,
+                _serving(decision.make_app(enrol, metrics)) as decision_runner,
+            ):
+                await _listen(admin_runner, settings.admin_listen, "MTLS_ADMIN_LISTEN")
+                await _listen_on_socket(decision_runner, paths.decision_socket)
+                await ended.wait()
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The enrolment rule's choices."""
+    binding = settings.identity_binding
+    template = IdentityTemplate.parse(binding.template) if binding.mode is BindingMode.TEMPLATE else None
+    return Rules(settings.key_binding, binding.mode, template)
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    draining, ended = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, draining.set)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    return draining, ended
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+@asynccontextmanager
+async def _serving(app: web.Application) -> AsyncIterator[web.AppRunner]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_WITHIN, handle_signals=False)
+    await runner.setup()
+    try:
+        yield runner
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, listen: Listen, setting: str) -> None:
+    try:
+        await web.TCPSite(runner, listen.host or None, listen.port).start()
+    except OSError as error:
+        raise AmbassadorError(f"{setting}: cannot listen on {listen}: {error.strerror}") from error
+
+
+async def _listen_on_socket(runner: web.AppRunner, path: Path) -> None:
+    """Only this user may connect: the folder is 0700, and the socket is made under a mask that says it again."""
+    path.unlink(missing_ok=True)  # noqa: ASYNC240 - once, before anything is served
+    mask = os.umask(0o177)
+    try:
+        await web.UnixSite(runner, str(path), backlog=4096).start()
+    finally:
+        os.umask(mask)
+
+
+async def _readiness(draining: asyncio.Event, database: Database, paths: RuntimePaths) -> admin.Readiness:
+    parts = {"store": "ok", "envoy": "ok"}
+    try:
+        await database.run(lambda c: c.exec_driver_sql("SELECT 1"))
+    except RefusedError as error:
+        parts["store"] = str(error)
+    if not await Admin(paths.admin_socket).is_ready():
+        parts["envoy"] = "not ready"
+    if draining.is_set():
+        parts["draining"] = "no new devices are taken"
+    return admin.Readiness(parts)
