@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import ModuleType
 from uuid import uuid4
 
 import structlog
@@ -12,7 +13,18 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from mtls_ambassador.pki.issue import Pair
-from mtls_ambassador.sandbox import auth_api, devauth_api, useradm_api
+from mtls_ambassador.sandbox import (
+    auth_api,
+    bulk_api,
+    connect_api,
+    control_api,
+    deployments_api,
+    devauth_api,
+    inventory_api,
+    page,
+    useradm_api,
+)
+from mtls_ambassador.sandbox.connect_api import CONNECTIONS, Connections
 from mtls_ambassador.sandbox.devauth import StatusBrokenError
 from mtls_ambassador.sandbox.faults import DroppedError, Fault, Faults, strike
 from mtls_ambassador.sandbox.journal import AUTH_REQUESTS, Journal
@@ -21,9 +33,17 @@ from mtls_ambassador.sandbox.wire import ENTRY, MAX_BODY, REQUEST_ID, ApiError
 
 __all__ = ["SandboxConfig", "SandboxServer"]
 
-API_MODULES = (auth_api, devauth_api, useradm_api)
-OPEN_PREFIXES = ("/api/devices/v1/deployments/download/",)
-"""Device paths that carry their own proof."""
+MODULES: tuple[ModuleType, ...] = (
+    auth_api,
+    devauth_api,
+    useradm_api,
+    inventory_api,
+    deployments_api,
+    connect_api,
+    bulk_api,
+    control_api,
+    page,
+)
 
 log = structlog.get_logger("sandbox")
 
@@ -31,9 +51,10 @@ log = structlog.get_logger("sandbox")
 class SandboxServer:
     """A running sandbox. For demos and tests only: it keeps nothing and trusts whoever can reach `/sandbox/`."""
 
-    def __init__(self, state: SandboxState, host: str, port: int) -> None:
+    def __init__(self, state: SandboxState, connections: Connections, port: int) -> None:
         self.state = state
-        self.host = host
+        self.connections = connections
+        self.host = state.config.host or "127.0.0.1"
         self.port = port
 
     @property
@@ -56,26 +77,33 @@ class SandboxServer:
     @asynccontextmanager
     async def running(cls, config: SandboxConfig | None = None) -> AsyncIterator["SandboxServer"]:
         """Serve until the block ends; raises OSError when the address cannot be had."""
-        state = SandboxState(config or SandboxConfig())
-        runner = web.AppRunner(make_app(state), access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        try:
-            context = _tls_context(state.config.tls, state.config.chain_pem) if state.config.tls else None
-            site = web.TCPSite(runner, state.config.host, state.config.port, ssl_context=context, backlog=1024)
-            await site.start()
-            address = runner.addresses[0]
-            yield cls(state, state.config.host or "127.0.0.1", address[1])
-        finally:
-            await runner.cleanup()
+        config = config or SandboxConfig()
+        context = _tls_context(config.tls, config.chain_pem) if config.tls else None
+        with tempfile.TemporaryDirectory(prefix="mender-sandbox-") as folder:
+            state = SandboxState(config, Path(folder))
+            app = make_app(state)
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+            await runner.setup()
+            try:
+                await web.TCPSite(runner, config.host, config.port, ssl_context=context, backlog=1024).start()
+                yield cls(state, app[CONNECTIONS], runner.addresses[0][1])
+            finally:
+                await runner.cleanup()
 
 
 def make_app(state: SandboxState) -> web.Application:
     """The web application around a state."""
     app = web.Application(middlewares=[_frame], client_max_size=MAX_BODY)
     app[STATE] = state
-    for module in API_MODULES:
+    app[CONNECTIONS] = Connections()
+    app.on_shutdown.append(_close_sockets)
+    for module in MODULES:
         app.add_routes(module.routes())
     return app
+
+
+async def _close_sockets(app: web.Application) -> None:
+    await app[CONNECTIONS].close_all()
 
 
 @web.middleware
@@ -116,6 +144,8 @@ async def _answer(request: web.Request, handler: Handler, state: SandboxState) -
         raise ApiError(405, "method not allowed", {"Allow": error.headers["Allow"]}) from None
     except StatusBrokenError:
         raise ApiError(500, "internal error") from None
+    except web.HTTPException as error:
+        raise ApiError(error.status, error.reason.lower()) from None
     await strike(request, faults, after=True)
     return response
 
@@ -123,7 +153,7 @@ async def _answer(request: web.Request, handler: Handler, state: SandboxState) -
 def _check(request: web.Request, state: SandboxState) -> None:
     """Who calls: a device, a user, or whoever on the few open paths. Fails closed for every other `/api/` path."""
     path = request.path
-    if path in {AUTH_REQUESTS, useradm_api.LOGIN} or path.startswith(OPEN_PREFIXES):
+    if path in {AUTH_REQUESTS, useradm_api.LOGIN} or path.startswith(deployments_api.DOWNLOAD):
         return
     if path.startswith("/api/devices/"):
         request[DEVICE] = auth_api.check_device(state, request.headers.get("Authorization"))

@@ -4,11 +4,13 @@ import datetime as dt
 import secrets
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from mtls_ambassador.pki.issue import Pair
+from mtls_ambassador.sandbox.deployments import Deployments
 from mtls_ambassador.sandbox.devauth import UNLIMITED, DevAuth, Device
 from mtls_ambassador.sandbox.faults import Faults
 from mtls_ambassador.sandbox.journal import Journal
@@ -45,22 +47,43 @@ class SandboxConfig:
     """Requests remembered."""
 
 
-class SandboxState:
-    """Everything a sandbox knows. In memory: it ends with the process."""
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What a device reported of itself, and when."""
 
-    def __init__(self, config: SandboxConfig) -> None:
+    updated: dt.datetime
+    attributes: dict[str, object]
+
+
+class SandboxState:
+    """Everything a sandbox knows. In memory, artifacts in `folder`: it ends with the process."""
+
+    def __init__(self, config: SandboxConfig, folder: Path) -> None:
         self.config = config
+        self.folder = folder
         self.signer = TokenSigner(config.token_key)
-        self.devauth = DevAuth(
-            lambda: dt.datetime.now(dt.UTC), limit=config.device_limit, delay=config.decommission_delay
-        )
+        self.devauth = DevAuth(_now, limit=config.device_limit, delay=config.decommission_delay)
         self.users = UserAdm(
             config.user, config.password, signer=self.signer, clock=time.time, lifetime=config.login_lifetime
         )
+        self.inventory: dict[str, Inventory] = {}
+        self.configured: dict[str, dict[str, str]] = {}
+        self.reported: dict[str, dict[str, str]] = {}
+        self.deployments = Deployments(_now)
+        self.devauth.on_removed.append(self._forget)
         self.journal = Journal(config.journal_size)
         self.faults = Faults()
         self.secret = secrets.token_bytes(32)
         """Signs links and forms."""
+
+    def _forget(self, device_id: str) -> None:
+        for store in (self.inventory, self.configured, self.reported):
+            store.pop(device_id, None)
+        self.deployments.device_removed(device_id)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 STATE = web.AppKey("state", SandboxState)
