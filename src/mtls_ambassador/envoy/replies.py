@@ -5,10 +5,13 @@ from typing import Any
 from mtls_ambassador.envoy.routes import REQUEST_ID_HEADER
 
 REQUEST_ID = f"%REQ({REQUEST_ID_HEADER})%"
+SOME_ID = f'%COALESCE({{"operators":[{{"command":"REQ","param":"{REQUEST_ID_HEADER}"}},"UNIQUE_ID"]}})%'
+"""The request's id; one made up for a request so broken that it was answered before it got one."""
 RETRY_AFTER = [(5, 25), (15, 33), (30, 50), (60, 100)]
 """Seconds to wait, and of those the earlier ones left over the percentage told so: a quarter each, so that a fleet
 refused at one moment does not return at one moment."""
 TEXTS = {
+    400: "bad request",
     404: "not found",
     408: "request timeout",
     413: "request entity too large",
@@ -53,7 +56,7 @@ def _plain(status: int) -> dict[str, Any]:
 
 
 def _shape(text: str) -> dict[str, Any]:
-    return {"json_format": {"error": text, "request_id": REQUEST_ID}, "content_type": "application/json"}
+    return {"json_format": {"error": text, "request_id": SOME_ID}, "content_type": "application/json"}
 
 
 def _status(code: int) -> dict[str, Any]:

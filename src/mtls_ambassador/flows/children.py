@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -84,7 +85,9 @@ class Child:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, when it runs."""
         if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(number)
+            # Not Popen's own way: it would collect an ended child before asyncio does, and its exit code were lost.
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
     async def stop(self, patience: float) -> None:
         """End it for good: SIGTERM, and SIGKILL after `patience` seconds."""
