@@ -86,6 +86,8 @@ def _parse_port(text: str) -> int:
 def parse_upstream(text: str) -> Upstream:
     """The Mender server's URL: scheme, host and maybe a port. A path would be lost, so only `/` is taken."""
     right = "must be like https://hosted.mender.io or https://mender.example.com:8443"
+    if not text.isprintable() or " " in text:
+        raise ValueError(right)
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port

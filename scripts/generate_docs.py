@@ -1,0 +1,136 @@
+"""Writes docs/reference/settings.md and docs/reference/commands.md from the code; a test holds them equal."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from mtls_ambassador.cli import COMMANDS, group
+from mtls_ambassador.settings.foreign import FOREIGN, Foreign
+from mtls_ambassador.settings.table import SETTINGS, Setting
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+WIDTH = 100
+
+SETTINGS_INTRO = """\
+# Settings
+
+<!-- made by scripts/generate_docs.py: change src/mtls_ambassador/settings/table.py, then run `make docs` -->
+
+A setting may be given as an environment variable or in Mender Gateway's JSON configuration file
+(`/etc/mender/mender-gateway.conf` when it exists, or `--config FILE`). The environment wins over the file, the file
+over the default. An empty variable counts as unset. Where a setting has several names they mean the same; two that
+are set and differ stop the gateway, and so does any wrong value: `mtls-ambassador check` lists all faults at once.
+
+A secret can be kept in a file named by `<NAME>_FILE`; one trailing line end is dropped. The gateway logs in with a user
+and password **or** with a token. Times are seconds (`90`) or as Go writes them (`1m30s`). Truth values are `true`,
+`false`, `1`, `0`, `yes`, `no`, `on`, `off`. A variable that begins with `MTLS_`, `HTTPS_` or `UPSTREAM_` and is not
+listed here is warned about.
+"""
+COMMANDS_INTRO = """\
+# Commands
+
+<!-- made by scripts/generate_docs.py: change src/mtls_ambassador/cli, then run `make docs` -->
+
+Exit codes: 0 done, 1 failed with a reason, 2 wrong usage.
+"""
+FOREIGN_INTRO = """\
+## Settings of Mender's gateways that do not apply here
+
+| Setting | When | What happens |
+|---|---|---|
+"""
+TEMPLATE = """\
+## Identity templates
+
+`MTLS_IDENTITY_BINDING` takes a template: `key=pattern` pairs joined by commas. Each key must be in the identity that
+a device asks for, as text, and be exactly what its certificate gives for the pattern: literal text with placeholders:
+`{cn}`, `{serial}` (hexadecimal), `{o}`, `{ou}`, `{san_uri}`, `{san_dns}`. Case counts, except in `{serial}`. Of a field
+with several values any one may match; a field the certificate lacks matches nothing. Commas and braces cannot be
+literal text, and a template must name a placeholder.
+
+| Template | Lets the certificate | enrol |
+|---|---|---|
+| `mac={cn}` | `CN=52:54:00:12:34:56` | `{"mac":"52:54:00:12:34:56"}` |
+| `sn=X-{serial},maker={o}` | serial 1F, `O=Acme` | `{"sn":"X-1f","maker":"Acme"}` |
+"""
+
+
+def settings_page() -> str:
+    """docs/reference/settings.md."""
+    groups: dict[str, list[Setting]] = {"## The gateway": [], "## Limits and times": []}
+    for setting in SETTINGS:
+        groups["## Limits and times" if setting.field.startswith("limits.") else "## The gateway"].append(setting)
+    parts = [SETTINGS_INTRO]
+    for title, settings in groups.items():
+        rows = [f"| {_names(item)} | {_default(item)} | {item.help} |" for item in settings]
+        parts.append("\n".join([title, "", "| Setting | Default | Meaning |", "|---|---|---|", *rows]) + "\n")
+    foreign = [f"| {_foreign_names(item)} | {_when(item)} | {_outcome(item)} |" for item in FOREIGN]
+    return "\n".join([*parts, TEMPLATE, FOREIGN_INTRO + "\n".join(foreign) + "\n"])
+
+
+def _names(setting: Setting) -> str:
+    names = [f"`{name}`" for name in setting.names]
+    if setting.json:
+        names.append(f"JSON `{setting.json}`")
+    return "<br>".join([*names, *(f"`{name}`" for name in setting.file_names)])
+
+
+def _default(setting: Setting) -> str:
+    if setting.default:
+        return f"`{setting.default}`"
+    return "required" if setting.required else "none"
+
+
+def _foreign_names(item: Foreign) -> str:
+    return "<br>".join([f"`{name}`" for name in item.names] + ([f"JSON `{item.json}`"] if item.json else []))
+
+
+def _when(item: Foreign) -> str:
+    return "set" if item.when is None else str(item.when).lower()
+
+
+def _outcome(item: Foreign) -> str:
+    return f"**does not start**: {item.fault}" if item.fault else f"warning: {item.warning}"
+
+
+def commands_page() -> str:
+    """docs/reference/commands.md; commands whose module is not written yet are left out."""
+    parts = [COMMANDS_INTRO, _help("mtls-ambassador", group, None)]
+    context = click.Context(group, info_name="mtls-ambassador")
+    for name in COMMANDS:
+        command = _command(context, name)
+        if command is not None:
+            parts.append(_help(f"mtls-ambassador {name}", command, context))
+    return "\n".join(parts)
+
+
+def _command(context: click.Context, name: str) -> click.Command | None:
+    try:
+        return group.get_command(context, name)
+    except ModuleNotFoundError as error:
+        if error.name == f"mtls_ambassador.cli.{name}":
+            return None
+        raise
+
+
+def _help(title: str, command: click.Command, parent: click.Context | None) -> str:
+    context = click.Context(
+        command, parent=parent, info_name=title.rsplit(maxsplit=1)[-1], terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    return f"## {title}\n\n```\n{command.get_help(context)}\n```\n"
+
+
+PAGES = {"settings.md": settings_page, "commands.md": commands_page}
+
+
+def main() -> None:
+    """Write the pages named on the command line, or all."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[1:] or PAGES:
+        (FOLDER / name).write_text(PAGES[name](), encoding="utf-8")
+        print(f"docs/reference/{name}")
+
+
+if __name__ == "__main__":
+    main()
