@@ -1,0 +1,62 @@
+"""`mtls-ambassador status`: ask a running gateway how it is."""
+
+import http.client
+import json
+import os
+from typing import Any
+
+import click
+
+from mtls_ambassador.model.errors import AmbassadorError, UsageError
+from mtls_ambassador.settings import Listen
+from mtls_ambassador.settings.parse import parse_listen
+from mtls_ambassador.settings.table import SETTINGS
+
+TIMEOUT = 5
+
+
+@click.command()
+@click.option("--admin", "address", help="The gateway's admin address.  [default: MTLS_ADMIN_LISTEN or 127.0.0.1:9102]")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def command(address: str | None, *, as_json: bool) -> int:
+    """Ask a running gateway whether it takes devices; exit 0 when it does, 1 when not."""
+    listen = _listen(address)
+    status, answer = _ask(listen)
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        click.echo(f"{'ready' if answer['ready'] else 'NOT READY'} (admin {listen})")
+        for part, state in answer["parts"].items():
+            click.echo(f"  {part:<10} {state}")
+    return 0 if status == http.client.OK else 1
+
+
+def _listen(address: str | None) -> Listen:
+    setting = next(item for item in SETTINGS if item.field == "admin_listen")
+    given = next((os.environ[name] for name in setting.names if os.environ.get(name)), setting.default)
+    try:
+        listen = parse_listen(address or str(given))
+    except ValueError as error:
+        raise UsageError(f"{'--admin' if address else setting.names[0]}: {error}") from error
+    return listen if listen.host else Listen("127.0.0.1", listen.port)
+
+
+def _ask(listen: Listen) -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection(listen.host, listen.port, timeout=TIMEOUT)
+    try:
+        connection.request("GET", "/health/ready")
+        response = connection.getresponse()
+        return response.status, _readiness(response.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise AmbassadorError(
+            f"no gateway answers at {listen} ({error}); is it running, and is this its MTLS_ADMIN_LISTEN?"
+        ) from error
+    finally:
+        connection.close()
+
+
+def _readiness(body: bytes) -> dict[str, Any]:
+    answer = json.loads(body)
+    if isinstance(answer, dict) and isinstance(answer.get("parts"), dict) and "ready" in answer:
+        return answer
+    raise ValueError("another program's answer")
