@@ -13,6 +13,7 @@ COMMANDS = {
     "run": "Serve: devices in front, the Mender server behind.",
     "check": "Check every setting, file and the upstream server, one line each.",
     "status": "Ask a running gateway how it is.",
+    "device": "What an operator does about one device.",
     "demo": "Show the whole story on this machine: certificates, gateway, devices accepted.",
     "sandbox": "Run a small Mender server for demos and tests.",
     "simulate": "Drive many simulated devices through a gateway.",
