@@ -6,20 +6,25 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 AUTH_REQUESTS = "/api/devices/v1/authentication/auth_requests"
+CONTROLS = "/sandbox/"
 
 
 @dataclass(slots=True)
 class Entry:
     """One request as received; `status` is None while it is being answered, and after a dropped connection."""
 
-    number: int
-    time: float
     method: str
     path: str
     query: str
     headers: list[tuple[str, str]]
     """In the order and spelling received."""
     peer: str
+    route: str
+    """The pattern it was routed to, such as `/api/management/v2/devauth/devices/{id}`; "unknown" without one."""
+    number: int = 0
+    """Counts from 1 since the start."""
+    time: float = field(default_factory=time.time)
+    """Unix seconds."""
     body_sha256: str | None = None
     body_size: int | None = None
     body: bytes | None = field(default=None, repr=False)
@@ -50,6 +55,7 @@ class Entry:
             "query": self.query,
             "headers": self.headers,
             "peer": self.peer,
+            "route": self.route,
             "body_sha256": self.body_sha256,
             "body_size": self.body_size,
             "body": None if self.body is None else self.body.decode("latin-1"),
@@ -68,21 +74,20 @@ class Journal:
         self.statuses: Counter[str] = Counter()
         """By method, route and status."""
 
-    def open(self, method: str, target: tuple[str, str], headers: list[tuple[str, str]], peer: str) -> Entry:
-        """Note a request that begins; `target` is path and query."""
-        self.total += 1
-        entry = Entry(self.total, time.time(), method, target[0], target[1], headers, peer)
-        self.entries.append(entry)
+    def open(self, entry: Entry) -> Entry:
+        """Note a request that begins; the sandbox's own controls are not noted."""
+        if not entry.path.startswith(CONTROLS):
+            self.total += 1
+            entry.number = self.total
+            self.entries.append(entry)
+            self.counts[f"{entry.method} {entry.route}"] += 1
         return entry
 
-    def count(self, entry: Entry, route: str) -> None:
-        """Note where a request was routed to."""
-        self.counts[f"{entry.method} {route}"] += 1
-
-    def close(self, entry: Entry, route: str, status: int) -> None:
+    def close(self, entry: Entry, status: int) -> None:
         """Note how a request was answered."""
         entry.status = status
-        self.statuses[f"{entry.method} {route} {status}"] += 1
+        if entry.number:
+            self.statuses[f"{entry.method} {entry.route} {status}"] += 1
 
     def find(self, path: str = "", method: str = "") -> list[Entry]:
         """Entries whose path begins with `path`, oldest first."""

@@ -27,7 +27,7 @@ from mtls_ambassador.sandbox import (
 from mtls_ambassador.sandbox.connect_api import CONNECTIONS, Connections
 from mtls_ambassador.sandbox.devauth import StatusBrokenError
 from mtls_ambassador.sandbox.faults import DroppedError, Fault, Faults, strike
-from mtls_ambassador.sandbox.journal import AUTH_REQUESTS, Journal
+from mtls_ambassador.sandbox.journal import AUTH_REQUESTS, Entry, Journal
 from mtls_ambassador.sandbox.state import DEVICE, SESSION, STATE, SandboxConfig, SandboxState
 from mtls_ambassador.sandbox.wire import ENTRY, MAX_BODY, REQUEST_ID, ApiError
 
@@ -113,11 +113,10 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
     request[REQUEST_ID] = request_id = request.headers.get("X-MEN-RequestID") or str(uuid4())
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
     path, _, query = request.raw_path.partition("?")
-    entry = state.journal.open(request.method, (path, query), headers, request.remote or "")
-    request[ENTRY] = entry
     resource = request.match_info.route.resource
     route = resource.canonical if resource else "unknown"
-    state.journal.count(entry, route)
+    entry = state.journal.open(Entry(request.method, path, query, headers, request.remote or "", route))
+    request[ENTRY] = entry
     try:
         response = await _answer(request, handler, state)
     except ApiError as error:
@@ -126,7 +125,9 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.Response()
     if not response.prepared:
         response.headers["X-MEN-RequestID"] = request_id
-    state.journal.close(entry, route, response.status)
+    state.journal.close(entry, response.status)
+    if state.config.log_requests:
+        log.info("sandbox request", method=entry.method, path=entry.path, status=response.status)
     return response
 
 

@@ -45,6 +45,8 @@ class SandboxConfig:
     """Between two pings on a device's WebSocket; one that is silent for two of them is dropped."""
     journal_size: int = 20_000
     """Requests remembered."""
+    log_requests: bool = False
+    """Whether every answered request is a line in the log."""
 
 
 @dataclass(frozen=True, slots=True)
