@@ -116,7 +116,12 @@ def _command(context: click.Context, name: str) -> click.Command | None:
 
 def _help(title: str, command: click.Command, parent: click.Context | None) -> str:
     context = click.Context(
-        command, parent=parent, info_name=title.rsplit(maxsplit=1)[-1], terminal_width=WIDTH, max_content_width=WIDTH
+        command,
+        parent=parent,
+        info_name=title.rsplit(maxsplit=1)[-1],
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+        help_option_names=["-h", "--help"],
     )
     return f"## {title}\n\n```\n{command.get_help(context)}\n```\n"
 

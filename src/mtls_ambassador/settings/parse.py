@@ -33,6 +33,13 @@ def parse_text(text: str) -> str:
     return text
 
 
+def parse_user(text: str) -> str:
+    """A user name for HTTP Basic, which ends at the first colon (RFC 7617 section 2)."""
+    if ":" in text:
+        raise ValueError("must be a user name without a colon, usually an e-mail address")
+    return parse_text(text)
+
+
 def parse_secret(text: str) -> Secret:
     """Any text that an HTTP header can carry; it is never shown."""
     if not text.isprintable():

@@ -108,7 +108,7 @@ _MAIN = (
     Setting(
         "mender_user",
         ("MTLS_MENDER_USER", "MTLS_MENDER_USERNAME"),
-        parse.parse_text,
+        parse.parse_user,
         "The Mender user that gets devices accepted; with a password.",
         json="Features.mTLS.MenderUsername",
     ),

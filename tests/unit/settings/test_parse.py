@@ -178,6 +178,12 @@ def test_control_characters_are_refused(text: str) -> None:
         parse.parse_secret(text)
 
 
+def test_a_user_has_no_colon() -> None:
+    assert parse.parse_user("mtls@mender.io") == "mtls@mender.io"
+    with pytest.raises(ValueError, match="without a colon"):
+        parse.parse_user("mtls:x")
+
+
 def test_a_path_with_nul_is_refused() -> None:
     with pytest.raises(ValueError, match="NUL"):
         parse.parse_path("/a\0b")
