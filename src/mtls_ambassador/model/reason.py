@@ -84,13 +84,13 @@ class Reason(Enum):
         "key-speaks-for-other",
         HTTPStatus.UNAUTHORIZED,
         "the certificate's key has enrolled another identity before",
-        "Two devices with one key, or a device whose identity changed: issue it a certificate of its own, or `device approve` it.",
+        "Two devices with one key: issue another certificate. A device whose identity changed: `device approve` it.",
     )
     IDENTITY_TAKEN = (
         "identity-taken",
         HTTPStatus.UNAUTHORIZED,
         "the identity was enrolled by a certificate with another subject or issuer",
-        "A board that got another certificate: `device approve` it. Otherwise somebody claims another device's identity.",
+        "A board that got another certificate: `device approve` it. If not, somebody claims another's identity.",
     )
     TEMPLATE_MISMATCH = (
         "template-mismatch",
