@@ -9,12 +9,13 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from typing import TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from mtls_ambassador.model.auth_request import AuthKey, AuthRequest
 from mtls_ambassador.model.identity import Identity
@@ -24,7 +25,14 @@ PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rs
 
 MAX_BODY = 64 * 1024
 _MEMBERS = ("id_data", "pubkey", "tenant_token", "tier")
-_PEM_BEGIN, _PEM_END = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
+_TEXTS = ("tenant_token", "tier")
+_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/= \t\r\n]+)\n-----END PUBLIC KEY-----[ \t]*")
+_CURVES = (ec.SECP224R1, ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+"""What Go's `x509.ParsePKIXPublicKey` reads."""
+_RSA_BITS = range(1024, 8192 + 1)
+"""From Go's own minimum up to where one verification still takes well under a millisecond."""
+_RSA_EXPONENT = 2**31 - 1
+"""Go's `crypto/rsa` takes none larger; a long exponent is also what would make a verification dear."""
 
 
 def read_auth_request(body: bytes, signature: str | None) -> AuthRequest:
@@ -48,7 +56,7 @@ def read_auth_request(body: bytes, signature: str | None) -> AuthRequest:
 
 def _members(body: bytes) -> dict[str, str]:
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_unambiguous)
+        value = json.loads(body.decode(), object_pairs_hook=_unambiguous, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise RefusedError(Reason.MALFORMED, f"not the JSON of an auth request ({_brief(error)})") from None
     if not isinstance(value, dict):
@@ -56,7 +64,14 @@ def _members(body: bytes) -> dict[str, str]:
     for name in ("id_data", "pubkey"):
         if not isinstance(value.get(name), str) or not value[name]:
             raise RefusedError(Reason.MALFORMED, f"{name}: a string is required")
+    for name in _TEXTS:
+        if not isinstance(value.get(name), str | None):
+            raise RefusedError(Reason.MALFORMED, f"{name}: not a string")
     return value
+
+
+def _refuse_constant(text: str) -> object:
+    raise ValueError(f"{text} is not JSON")
 
 
 def _unambiguous(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -81,16 +96,29 @@ def _identity(members: dict[str, str]) -> Identity:
 
 
 def _public_key(members: dict[str, str]) -> PublicKey:
-    """Exactly one PEM block of type PUBLIC KEY; Mender would take the first of several and skip what precedes it."""
-    pem = members["pubkey"].strip()
-    if not (pem.startswith(_PEM_BEGIN) and pem.endswith(_PEM_END) and pem.count("-----BEGIN") == 1):
+    """Exactly one PEM block of type PUBLIC KEY, holding the DER that Mender writes again when it stores the key.
+
+    What Mender cannot read must be refused here: once preauthorized with it, a device could never be let in.
+    """
+    block = _PEM.fullmatch(members["pubkey"].strip("\r\n"))
+    if not block:
         raise RefusedError(Reason.MALFORMED, "pubkey: one PEM block `PUBLIC KEY` is required")
     try:
-        key = load_pem_public_key(pem.encode())
+        der = base64.b64decode("".join(block[1].split()), validate=True)
+        key = load_der_public_key(der)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise RefusedError(Reason.MALFORMED, f"pubkey: {_brief(error)}") from None
-    if not isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)):
-        raise RefusedError(Reason.MALFORMED, "pubkey: neither RSA, ECDSA nor Ed25519")
+    match key:
+        case rsa.RSAPublicKey():
+            good = key.key_size in _RSA_BITS and key.public_numbers().e <= _RSA_EXPONENT
+        case ec.EllipticCurvePublicKey():
+            good = isinstance(key.curve, _CURVES)
+        case ed25519.Ed25519PublicKey():
+            good = True
+        case _:
+            raise RefusedError(Reason.MALFORMED, "pubkey: neither RSA, ECDSA nor Ed25519")
+    if not (good and key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) == der):
+        raise RefusedError(Reason.MALFORMED, "pubkey: of a size, curve or form that Mender does not read")
     return key
 
 
