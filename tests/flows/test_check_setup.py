@@ -236,6 +236,12 @@ async def test_open_files(environ: dict[str, str]) -> None:
     assert check_open_files(settings, 1_000_000).level is Level.OK
 
 
+async def test_a_database_that_is_not_there(environ: dict[str, str]) -> None:
+    found = bad(await check({**environ, "MTLS_DATABASE_URL": f"postgresql://u:{PASSWORD}@127.0.0.1:{free_port()}/x"}))
+    assert (found.level, found.name) == (Level.FAIL, "database")
+    assert "127.0.0.1/x" in found.seen
+
+
 def run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mtls_ambassador", "check", *arguments]
     return subprocess.run(

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+from mtls_ambassador.flows.check_database import check_database
 from mtls_ambassador.flows.check_machine import check_machine
 from mtls_ambassador.flows.check_upstream import check_upstream
 from mtls_ambassador.model.finding import Finding, fail, ok, warn
@@ -22,7 +23,7 @@ async def check_setup(environ: Mapping[str, str], config_file: Path | None, now:
     if reading.settings is None:
         yield warn("machine and Mender server", "not checked", "mend the settings above first")
         return
-    for finding in await check_machine(reading.settings):
+    for finding in [*await check_machine(reading.settings), *await check_database(reading.settings)]:
         yield finding
     async for finding in check_upstream(reading.settings, now):
         yield finding

@@ -47,7 +47,7 @@ def read_config_file(path: Path | None, default: Path = DEFAULT_FILE) -> ConfigF
         config.faults.append(f"configuration file {config.path} is not JSON: {place}: {error.msg}")
     except UnicodeDecodeError:
         config.faults.append(f"configuration file {config.path} is not UTF-8 text")
-    except (OSError, RecursionError):
+    except (OSError, RecursionError, ValueError):
         config.faults.append(f"configuration file {config.path} cannot be read")
     except _TwiceError as error:
         config.faults.append(f'configuration file {config.path} has the key "{error}" twice in one object')

@@ -10,6 +10,8 @@ def file_fault(path: Path) -> str | None:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             return "is a directory, not a file; Docker makes one where a mount's source file is missing on the host"
+        if not stat.S_ISREG(mode):
+            return "is not a regular file; it is read more than once"
         with path.open("rb") as file:
             return None if file.read(1) else "is empty"
     except FileNotFoundError:
@@ -24,7 +26,7 @@ def is_world_readable(path: Path) -> bool:
     """Whether every user of this machine may read the file; False when it is not there."""
     try:
         return bool(path.stat().st_mode & stat.S_IROTH)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -88,7 +88,14 @@ def read(environ: Mapping[str, str], *, config_file: Path | None = None, default
     if config.path is not None and "Features.mTLS.MenderPassword" in config.texts and is_world_readable(config.path):
         reading.warnings.append(f"{config.path}: holds a password and every user of this machine may read it")
     reading.warnings += unknown_names(environ)
+    reading.faults = [_one_line(text) for text in reading.faults]
+    reading.warnings = [_one_line(text) for text in reading.warnings]
     return reading
+
+
+def _one_line(text: str) -> str:
+    """Names of files and keys are strangers' texts: none of them may forge a line of a log."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _read_one(reading: Reading, setting: Setting, environ: Mapping[str, str], config: ConfigFile) -> None:

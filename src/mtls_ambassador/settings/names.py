@@ -11,6 +11,8 @@ KNOWN_NAMES = frozenset(
     {name for setting in SETTINGS for name in (*setting.names, *setting.file_names)}
     | {name for item in FOREIGN for name in item.names}
 )
+_OTHERS = {"https_proxy", "MTLS_SANDBOX_PASSWORD"}
+"""Not ours to judge: the lower-case proxy variable of other programs, and what the command `sandbox` reads."""
 _PREFIXES = ("MTLS_", "HTTPS_", "UPSTREAM_")
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 """What Kubernetes adds for each Service of the namespace; one named mtls-ambassador gives MTLS_AMBASSADOR_PORT."""
@@ -23,6 +25,6 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
         for name in sorted(environ)
         if name.upper().startswith(_PREFIXES)
         and name not in KNOWN_NAMES
-        and name != "https_proxy"
+        and name not in _OTHERS
         and not _SERVICE_LINK.fullmatch(name)
     ]

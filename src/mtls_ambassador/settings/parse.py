@@ -73,6 +73,8 @@ def parse_listen(text: str) -> Listen:
     if ":" in host and not bracketed:
         raise ValueError("must have an IPv6 address in brackets, as in [::1]:8443")
     host = host[1:-1] if bracketed else host
+    if "%" in host:
+        raise ValueError("must have no zone in its address")
     try:
         address = str(ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)) if host else ""
     except ValueError:
@@ -177,7 +179,7 @@ def _seconds(text: str) -> float | None:
 
 
 def parse_database_url(text: str) -> Secret:
-    """An SQLAlchemy URL for SQLite or PostgreSQL; a plain `postgresql://` gets the driver this project installs."""
+    """An SQLAlchemy URL for PostgreSQL, with the driver this project installs, or SQLite with an absolute path."""
     from sqlalchemy.engine import make_url  # noqa: PLC0415 - slow to import and seldom needed
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 - see above
 
@@ -186,6 +188,7 @@ def parse_database_url(text: str) -> Secret:
         url = make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text))
     except (ArgumentError, ValueError):
         raise ValueError(right) from None
-    if url.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+    is_sqlite = url.drivername == "sqlite" and (url.database or "").startswith("/")
+    if not is_sqlite and url.drivername != "postgresql+psycopg":
         raise ValueError(right)
     return Secret(url.render_as_string(hide_password=False))

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtls_ambassador.decide.identity_template import IdentityTemplate
@@ -56,12 +56,14 @@ def test_braces_in_a_certificate_are_plain_text() -> None:
     assert not matches("id={cn}", {"id": "1"}, cn=["{serial}"], serial=["1"])
 
 
+@settings(deadline=None)
 @given(NAMES, NAMES)
 def test_a_lone_common_name_matches_itself_and_nothing_else(name: str, other: str) -> None:
     assert matches("id={cn}", {"id": name}, cn=[name])
     assert matches("id={cn}", {"id": other}, cn=[name]) is (name == other)
 
 
+@settings(deadline=None)
 @given(FIELDS, st.lists(st.sampled_from(list(Placeholder)), min_size=1, max_size=4), st.data())
 def test_every_expansion_matches_and_a_longer_one_does_not(
     fields: dict[str, list[str]], pieces: list[Placeholder], data: st.DataObject

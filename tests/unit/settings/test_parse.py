@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtls_ambassador.settings import BindingMode, IdentityBinding, KeyBinding, Listen, TlsVersion, Upstream, parse
@@ -20,13 +20,29 @@ def test_listen(text: str, host: str, port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["8080", "", ":", ":0", ":65536", ":http", "::1:80", "[::1]", "host.example:80", "[1:80", ":٨٠", ":-1"]
+    "text",
+    [
+        "8080",
+        "",
+        ":",
+        ":0",
+        ":65536",
+        ":http",
+        "::1:80",
+        "[::1]",
+        "host.example:80",
+        "[1:80",
+        "[fe80::1%eth0]:80",
+        ":٨٠",
+        ":-1",
+    ],
 )
 def test_listen_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must"):
         parse.parse_listen(text)
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(), st.integers(1, 65535))
 def test_listen_reads_what_it_writes(address: object, port: int) -> None:
     listen = Listen(str(address), port)
@@ -112,6 +128,7 @@ def test_int_refused(text: str) -> None:
         parse.parse_int(1, 100)(text)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 100))
 def test_int(number: int) -> None:
     assert parse.parse_int(1, 100)(str(number)) == number
@@ -162,7 +179,16 @@ def test_database_url(text: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["mysql://u:hunter2@db/m", "hunter2", "postgresql://u:hunter2@db:port/m", "://hunter2"]
+    "text",
+    [
+        "mysql://u:hunter2@db/m",
+        "sqlite:///relative.db",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "hunter2",
+        "postgresql://u:hunter2@db:port/m",
+        "://hunter2",
+    ],
 )
 def test_database_url_refused_without_showing_it(text: str) -> None:
     with pytest.raises(ValueError, match="must be like") as caught:

@@ -15,7 +15,7 @@ SECRETS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_siz
     lambda text: f"hunter2{text}"
 )
 NO_FILE = Path("/nowhere/mender-gateway.conf")
-SLOW_FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW_FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 def secret_file(tmp_path: Path, text: str, mode: int = 0o600) -> str:
