@@ -17,7 +17,7 @@ REFUSED_HERE = {"null", "{}"}
 @pytest.mark.parametrize(("id_data", "by_go"), VECTORS)
 def test_same_text_as_go(id_data: str, by_go: str | None) -> None:
     if by_go is None or id_data in REFUSED_HERE:
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"\S"):
             Identity.parse(id_data)
         return
     canonical = Identity.parse(id_data).canonical
@@ -26,7 +26,7 @@ def test_same_text_as_go(id_data: str, by_go: str | None) -> None:
 
 @pytest.mark.parametrize("id_data", ['{"\\ud800":1,"\\udc00":2}', '{"a":' * 40 + "1" + "}" * 40, '{"a":' * 99999])
 def test_refuses_what_mender_may_read_otherwise(id_data: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\S"):
         Identity.parse(id_data)
 
 
