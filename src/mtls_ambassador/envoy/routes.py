@@ -13,9 +13,9 @@ REQUEST_ID_HEADER = "x-men-requestid"
 AUTH_REQUESTS = "/api/devices/v1/authentication/auth_requests"
 ALMOST_AUTHENTICATION = r"(?i)/api/devices/[^/]*/authentication.*"
 """Every path that any server could take for the authentication service's, whatever version, case or ending."""
-AMBIGUOUS = r"/api/devices/([^/]*/)?[^/]*%.*|.*/\.\.?;.*|.*%25(2[ef]|5c).*"
-"""An escape in the segments that name the service (Envoy has decoded every escape that has one meaning), a dot segment
-with a parameter, a twice escaped dot or slash: a later server may read these as another path than this one does."""
+AMBIGUOUS = r"(?i)/api/devices/([^/]*/)?[^/]*%.*|.*%25(2[ef]|5c).*"
+"""An escape in the segments that name the service (Envoy has decoded every escape that has one meaning), or a twice
+escaped dot or slash: a later server may read these as another path than this one does."""
 
 DECISION_RETRIES = 3
 ROUNDS = 4

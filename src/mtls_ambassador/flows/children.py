@@ -46,6 +46,8 @@ class Child:
     is_ready: Callable[[], Awaitable[bool]]
     on_output: LineHandler | None = None
     on_error: LineHandler | None = None
+    last_words: Callable[[], str] = str
+    """What its output said about why it ended; empty when nothing did."""
     restarts: int = 0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     _process: asyncio.subprocess.Process | None = None
@@ -64,7 +66,7 @@ class Child:
             if self._stopping:
                 return
             if not self.ready.is_set():
-                raise AmbassadorError(f"{self.name} ended before it was ready: {_how(code)}")
+                raise AmbassadorError(f"{self.name} ended before it was ready: {self.last_words() or _how(code)}")
             if loop.time() - began > STEADY_AFTER:
                 pause = FIRST_PAUSE
             structlog.get_logger().error("child ended, starting it again", child=self.name, how=_how(code), pause=pause)

@@ -1,7 +1,6 @@
 """What Envoy prints, as lines of our log: refused handshakes in plain words, its own messages with their level."""
 
 import json
-import re
 
 import structlog
 
@@ -33,8 +32,6 @@ CAUSES = {
 }
 """Words of BoringSSL and Envoy to plain ones; the first one found counts."""
 
-_CODE = re.compile(r"[A-Z][A-Z0-9_]{5,}|[a-z]+(?:_[a-zA-Z]+)+")
-
 
 def cause(reason: str) -> str:
     """Why a handshake failed, in plain words; Envoy's own where there are none."""
@@ -54,14 +51,25 @@ def from_output(line: bytes) -> None:
     log.warning("handshake refused", cause=cause(str(reason)), **known)
 
 
-def from_log(line: bytes) -> None:
-    """One line of Envoy's own log, with its level and component; a line of another shape counts as an error."""
-    level, component, text = ["error", "", *line.decode(errors="replace").rstrip().split("\t", 2)][-3:]
-    log = structlog.get_logger()
-    match level:
-        case "trace" | "debug" | "info":
-            log.debug("envoy", component=component, text=text)
-        case "warning":
-            log.warning("envoy", component=component, text=text)
-        case _:
-            log.error("envoy", component=component, text=text)
+class EnvoyLog:
+    """Envoy's own log, handed on line by line; the last error is kept for the case that Envoy ends."""
+
+    def __init__(self) -> None:
+        self._last_error = ""
+
+    def last_error(self) -> str:
+        """The text of the last error, empty when there was none."""
+        return self._last_error
+
+    def read(self, line: bytes) -> None:
+        """One line, with its level and component; a line of another shape counts as an error."""
+        level, component, text = ["error", "", *line.decode(errors="replace").rstrip().split("\t", 2)][-3:]
+        log = structlog.get_logger()
+        match level:
+            case "trace" | "debug" | "info":
+                log.debug("envoy", component=component, text=text)
+            case "warning":
+                log.warning("envoy", component=component, text=text)
+            case _:
+                self._last_error = text
+                log.error("envoy", component=component, text=text)

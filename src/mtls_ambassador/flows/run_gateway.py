@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,7 @@ def run(settings: Settings, service: Sequence[str]) -> None:
     host = machine.inspect()
     _warn_of_few_files(settings, host)
     with machine.runtime_folder(os.environ) as paths:
-        publish(process.binary(settings), render(settings, paths, host), paths.config)
-        asyncio.run(_Gateway(settings, paths, service, began).serve())
+        asyncio.run(_Gateway(settings, paths, service, began).serve(render(settings, paths, host)))
     structlog.get_logger().info("ended")
 
 
@@ -86,6 +85,7 @@ class _Gateway:
         self._paths = paths
         self._began = began
         self._admin = process.Admin(paths.admin_socket)
+        envoy_log = envoy_lines.EnvoyLog()
         self._service = Child(
             "the decision service", [*service, "--runtime", str(paths.directory)], self._service_accepts
         )
@@ -94,12 +94,15 @@ class _Gateway:
             process.arguments(settings, paths, machine.cores()),
             self._admin.is_ready,
             on_output=envoy_lines.from_output,
-            on_error=envoy_lines.from_log,
+            on_error=envoy_log.read,
+            last_words=envoy_log.last_error,
         )
 
-    async def serve(self) -> None:
+    async def serve(self, config: Mapping[str, object]) -> None:
         """Start both, wait for the signal, end both."""
         stop = _Stop.on_signals()
+        structlog.get_logger().info("starting", **self._addresses())
+        await asyncio.to_thread(publish, process.binary(self._settings), config, self._paths.config)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._service.keep_running())
@@ -121,13 +124,12 @@ class _Gateway:
 
     async def _ready(self) -> None:
         await asyncio.gather(self._service.wait_ready(), self._envoy.wait_ready())
-        structlog.get_logger().info(
-            "ready",
-            listen=str(self._settings.listen),
-            upstream=str(self._settings.upstream),
-            admin=str(self._settings.admin_listen),
-            seconds=round(time.monotonic() - self._began, 3),
-        )
+        seconds = round(time.monotonic() - self._began, 3)
+        structlog.get_logger().info("ready", **self._addresses(), seconds=seconds)
+
+    def _addresses(self) -> dict[str, str]:
+        chosen = self._settings
+        return {"listen": str(chosen.listen), "upstream": str(chosen.upstream), "admin": str(chosen.admin_listen)}
 
     async def _end_in_order(self) -> None:
         """Readiness off, devices asked to leave, Envoy ended, and only then the service their calls needed."""
