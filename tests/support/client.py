@@ -3,10 +3,18 @@
 import asyncio
 import json
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 PATIENCE = 20.0
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something another process does has come about."""
+    async with asyncio.timeout(PATIENCE):
+        while not is_so():  # noqa: ASYNC110 - what it waits for sends no event
+            await asyncio.sleep(0.01)
 
 
 @dataclass(frozen=True, slots=True)

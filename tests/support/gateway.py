@@ -36,7 +36,7 @@ class Gateway:
         self.admin_port = admin_port
         self.url = f"https://localhost:{port}"
         self.lines: list[str] = []
-        self._folder = folder
+        self.folder = folder
         self._news = asyncio.Condition()
 
     @classmethod
@@ -72,7 +72,7 @@ class Gateway:
     @property
     def runtime(self) -> Path:
         """The folder with Envoy's configuration and the sockets."""
-        return next(self._folder.glob("mtls-ambassador-*"))
+        return next(self.folder.glob("mtls-ambassador-*"))
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """All log lines so far of this event."""
