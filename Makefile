@@ -1,5 +1,5 @@
 # `make demo` and `make test` need only Debian, Python >= 3.11, make and root; they install the rest.
-.PHONY: demo test check unit lock bench setup-test setup-demo format docs
+.PHONY: demo test check lock bench setup-test setup-demo format docs
 VENV := .venv/bin
 
 demo: setup-demo
@@ -8,7 +8,6 @@ demo: setup-demo
 test: setup-test
 	scripts/check
 	$(VENV)/python -m pytest --cov --cov-report= tests
-	$(VENV)/coverage combine -q --append 2>/dev/null || true
 	$(VENV)/coverage report --fail-under=90
 
 check: setup-test
@@ -25,10 +24,12 @@ format: setup-test
 docs: setup-test
 	$(VENV)/python scripts/generate_docs.py
 
-# Refreshes both lock files; uv is only needed here.
+# Refreshes the lock files; uv is only needed here.
+COMPILE := uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header
 lock:
-	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --all-extras pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --all-extras --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --all-extras pyproject.toml -o requirements.lock
+	$(COMPILE) --group build -o requirements-build.lock
+	$(COMPILE) --all-extras --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
 
 setup-test:
 	@scripts/setup test
