@@ -7,23 +7,38 @@ also where that surprises: `force` overwrites a rejection, two preauthorized set
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
-from enum import StrEnum
 from uuid import uuid4
 
 from mtls_ambassador.model.identity import Identity
+from mtls_ambassador.sandbox.devauth_types import (
+    AuthSet,
+    BadRequestError,
+    DevAuthError,
+    Device,
+    DeviceExistsError,
+    LimitError,
+    NotFoundError,
+    Status,
+    StatusBrokenError,
+    UnauthorizedError,
+)
+
+__all__ = [
+    "UNLIMITED",
+    "AuthSet",
+    "BadRequestError",
+    "DevAuth",
+    "DevAuthError",
+    "Device",
+    "DeviceExistsError",
+    "LimitError",
+    "NotFoundError",
+    "Status",
+    "StatusBrokenError",
+    "UnauthorizedError",
+]
 
 UNLIMITED = -1
-
-
-class Status(StrEnum):
-    """Of an auth set, or of a device as the best of its sets; `noauth` is a device without any set."""
-
-    NOAUTH = "noauth"
-    REJECTED = "rejected"
-    PENDING = "pending"
-    PREAUTHORIZED = "preauthorized"
-    ACCEPTED = "accepted"
 
 
 _WEIGHT = {status: weight for weight, status in enumerate(Status)}
@@ -33,63 +48,6 @@ _ALLOWED = {
     Status.REJECTED: {Status.PENDING, Status.ACCEPTED},
 }
 """To which status from which (deviceauth `model/device.go`, ValidateStatusTransition)."""
-
-
-class DevAuthError(Exception):
-    """A refusal, with Mender's text."""
-
-
-class UnauthorizedError(DevAuthError):
-    """The device may not have a token (401)."""
-
-
-class LimitError(DevAuthError):
-    """One device more than the limit: 401 for a device, 422 for a user."""
-
-
-class NotFoundError(DevAuthError):
-    """No such device, auth set or token (404)."""
-
-
-class BadRequestError(DevAuthError):
-    """A transition that does not exist, or ids that do not belong together (400)."""
-
-
-class StatusBrokenError(DevAuthError):
-    """A device with two preauthorized sets has no status (500)."""
-
-
-class DeviceExistsError(DevAuthError):
-    """Preauthorization without `force` of an identity that is known (409); carries the device."""
-
-    def __init__(self, device: "Device") -> None:
-        super().__init__("device already exists")
-        self.device = device
-
-
-@dataclass(slots=True)
-class AuthSet:
-    """One (identity, auth key) and what was decided about it."""
-
-    id: str
-    device_id: str
-    pubkey: str
-    status: Status
-    ts: dt.datetime
-
-
-@dataclass(slots=True)
-class Device:
-    """One identity; `auth_sets` by public key."""
-
-    id: str
-    identity: Identity
-    status: Status
-    created: dt.datetime
-    updated: dt.datetime
-    decommissioning: bool = False
-    check_in: dt.datetime | None = None
-    auth_sets: dict[str, AuthSet] = field(default_factory=dict)
 
 
 class DevAuth:

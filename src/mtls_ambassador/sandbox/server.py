@@ -22,6 +22,7 @@ from mtls_ambassador.sandbox import (
     devauth_api,
     inventory_api,
     page,
+    updates_api,
     useradm_api,
 )
 from mtls_ambassador.sandbox.connect_api import CONNECTIONS, Connections
@@ -39,6 +40,7 @@ MODULES: tuple[ModuleType, ...] = (
     useradm_api,
     inventory_api,
     deployments_api,
+    updates_api,
     connect_api,
     bulk_api,
     control_api,
@@ -154,7 +156,7 @@ async def _answer(request: web.Request, handler: Handler, state: SandboxState) -
 def _check(request: web.Request, state: SandboxState) -> None:
     """Who calls: a device, a user, or whoever on the few open paths. Fails closed for every other `/api/` path."""
     path = request.path
-    if path in {AUTH_REQUESTS, useradm_api.LOGIN} or path.startswith(deployments_api.DOWNLOAD):
+    if path in {AUTH_REQUESTS, useradm_api.LOGIN} or path.startswith(updates_api.DOWNLOAD):
         return
     if path.startswith("/api/devices/"):
         request[DEVICE] = auth_api.check_device(state, request.headers.get("Authorization"))
