@@ -8,6 +8,7 @@ import resource
 import secrets
 import signal
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,14 +36,18 @@ Examples:
   # at most 50 new devices a second, ten inventories and polls each, for five minutes at most
   mtls-ambassador simulate --url https://gateway --devices 5000 --ca ca-cert.pem --issuer-key ca-private.key \\
       --rate 50 --rounds 10 --max-time 300
-  # the same devices twice: the second run shows what a known device costs
-  # (its keys are new, so that it is a key rotation)
+  # the same devices as the last time, with new keys: a key rotation
   mtls-ambassador simulate ... --name line7
   # install whatever deployment is offered; print JSON for a script
   mtls-ambassador simulate ... --steps enrol,inventory,update --json
 """
 SPARE_FILES = 100
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+
+def _choice(values: type[StrEnum]) -> click.Choice[str]:
+    """By value; click itself would take an enumeration's names."""
+    return click.Choice([str(value) for value in values])
 
 
 def _steps(_context: click.Context, _option: click.Parameter, value: str) -> tuple[Action, ...]:
@@ -79,7 +84,7 @@ def _url(_context: click.Context, _option: click.Parameter, value: str) -> str:
 @click.option("--server-name", default="", help="Name to check and send by SNI, when it is not the host of --url.")
 @click.option("--no-server-name-check", is_flag=True, help="Take any name in the server's certificate. For trying out.")
 @click.option("--steps", default="enrol,inventory,poll", show_default=True, callback=_steps, help=", ".join(Action))
-@click.option("--rounds", default=1, show_default=True, type=click.IntRange(1), help="All steps but enrol, so often.")
+@click.option("--rounds", default=1, show_default=True, type=click.IntRange(1), help="How often each step but enrol.")
 @click.option(
     "--concurrency", default=100, show_default=True, type=click.IntRange(1, 20_000), help="Devices at a time."
 )
@@ -88,8 +93,8 @@ def _url(_context: click.Context, _option: click.Parameter, value: str) -> str:
 @click.option("--max-time", default=0.0, type=click.FloatRange(0), help="End after so many seconds.")
 @click.option("--timeout", default=60.0, show_default=True, type=click.FloatRange(0.1), help="Seconds for an answer.")
 @click.option("--name", default="", help="Devices are <name>-1, <name>-2 ...; without it, new ones each time.")
-@click.option("--key-kind", default=KeyKind.P256, show_default=True, type=click.Choice(list(KeyKind)))
-@click.option("--style", default=ClientStyle.GO, show_default=True, type=click.Choice(list(ClientStyle)))
+@click.option("--key-kind", default="p256", show_default=True, type=_choice(KeyKind), help="Of the devices' keys.")
+@click.option("--style", default="go", show_default=True, type=_choice(ClientStyle), help="Mender 3.x or 4.x+.")
 @click.option("--tenant-token-file", type=FILE, help="File with the tenant token; hosted Mender wants one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(url: str, *, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - click's values, typed by its options
@@ -143,7 +148,7 @@ def _config(url: str, **options: Any) -> FleetConfig:  # noqa: ANN401 - click's 
         identity={},
         ca_pem=_pem(server_ca) if is_tls and server_ca is not None else b"",
         tenant_token=token.read_text().strip() if token else "",
-        style=options["style"],
+        style=ClientStyle(options["style"]),
         server_hostname=options["server_name"],
         check_hostname=not options["no_server_name_check"],
         timeout=options["timeout"],

@@ -218,4 +218,6 @@ def _advice(error: DeviceError, url: str) -> str:
         return f"{url}: {error.reason}: give the CA of the server certificate with --server-ca"
     if error.reason.startswith("alert"):
         return f"{url}: the server refused the device certificate ({error.reason}): is its CA the one the gateway has?"
+    if url.startswith("http:"):
+        return f"{url}: {error.reason}: is it https?"
     return f"{url}: {error.reason}: does it speak TLS, and does it trust the CA of the devices?"
