@@ -142,7 +142,6 @@ async def test_faults_of_the_settings_do_not_hide_the_rest(environ: dict[str, st
         ({"MTLS_MENDER_BACKEND": "https://localhost:{free}"}, "Mender server address", "refused|failed", "firewall"),
         ({"MTLS_MENDER_BACKEND": "https://no.invalid"}, "Mender server name", "no.invalid", ""),
         ({"MTLS_MENDER_PASS": "wrong"}, "Mender login", "HTTP 401", "MTLS_MENDER_PASS"),
-        ({"MTLS_MENDER_CERT": "{key}"}, "Mender server TLS", "no readable PEM certificate", "PEM"),
     ],
 )
 async def test_what_is_wrong_upstream_is_said_precisely(
@@ -208,6 +207,26 @@ async def test_a_port_in_use_is_a_warning(environ: dict[str, str]) -> None:
         found = bad(await check({**environ, "MTLS_LISTEN": listen}))
     assert (found.level, found.name) == (Level.WARN, "device listener")
     assert check_port("x", Listen("192.0.2.1", 1)).level is Level.FAIL
+
+
+async def test_an_upstream_ca_that_is_no_certificate(environ: dict[str, str]) -> None:
+    findings = await check({**environ, "MTLS_MENDER_CERT": environ["MTLS_SERVER_KEY"]})
+    failed = [item for item in findings if item.level is Level.FAIL]
+    assert [item.name for item in failed] == ["Envoy configuration", "Mender server TLS"]
+    assert "MTLS_MENDER_CERT" in failed[1].seen
+
+
+async def test_envoy_has_the_last_word_on_certificates(environ: dict[str, str], tmp_path: Path) -> None:
+    command = (
+        "openssl req -x509 -newkey rsa:1024 -nodes -keyout weak.key -out weak.crt -days 90 -subj /CN=gw "
+        "-addext subjectAltName=DNS:gw"
+    )
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    weak = {"MTLS_SERVER_CERT": str(tmp_path / "weak.crt"), "MTLS_SERVER_KEY": str(tmp_path / "weak.key")}
+    findings = await check({**environ, **weak})
+    failed = {item.name: item.seen for item in findings if item.level is Level.FAIL}
+    assert list(failed) == ["server key", "Envoy configuration"]
+    assert "2048-bit" in failed["Envoy configuration"]
 
 
 async def test_another_envoy(environ: dict[str, str], tmp_path: Path) -> None:

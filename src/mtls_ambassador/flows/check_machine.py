@@ -10,10 +10,14 @@ from pathlib import Path
 
 from mtls_ambassador.envoy.place import Machine
 from mtls_ambassador.envoy.process import binary
-from mtls_ambassador.envoy.render import RESERVED_FILES, device_connections
+from mtls_ambassador.envoy.publish import publish
+from mtls_ambassador.envoy.render import RESERVED_FILES, device_connections, render
+from mtls_ambassador.flows.machine import inspect, runtime_folder
+from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.finding import Finding, fail, ok, warn
 from mtls_ambassador.settings import Listen, Settings
 
+ENVOY = "Envoy"
 TESTED_ENVOY = "1.40"
 _VERSION = re.compile(r"version: \w+/(\d+\.\d+\.\d+)")
 _VERSION_TIMEOUT = 20.0
@@ -79,15 +83,27 @@ async def check_envoy(settings: Settings) -> Finding:
         path = binary(settings)
         output = await _version_output(path)
     except TimeoutError:
-        return fail("Envoy", "its --version does not end", right)
+        return fail(ENVOY, "its --version does not end", right)
     except (OSError, ImportError) as error:
-        return fail("Envoy", f"cannot be run: {error}", right)
+        return fail(ENVOY, f"cannot be run: {error}", right)
     match = _VERSION.search(output)
     if match is None:
-        return fail("Envoy", f"{path} is not Envoy: {output.strip()[:100]!r}", right)
+        return fail(ENVOY, f"{path} is not Envoy: {output.strip()[:100]!r}", right)
     if not match[1].startswith(f"{TESTED_ENVOY}."):
-        return warn("Envoy", f"{match[1]} at {path}", f"{TESTED_ENVOY} is the version this gateway is tested with")
-    return ok("Envoy", f"{match[1]} at {path}")
+        return warn(ENVOY, f"{match[1]} at {path}", f"{TESTED_ENVOY} is the version this gateway is tested with")
+    return ok(ENVOY, f"{match[1]} at {path}")
+
+
+async def check_envoy_configuration(settings: Settings) -> Finding:
+    """Whether Envoy takes the configuration made from these settings and their files; only looked at, not started."""
+    name = "Envoy configuration"
+    try:
+        with runtime_folder(os.environ) as paths:
+            config = render(settings, paths, inspect())
+            await asyncio.to_thread(publish, binary(settings), config, paths.config)
+    except AmbassadorError as error:
+        return fail(name, str(error), "mend the setting or file it names")
+    return ok(name, "accepted")
 
 
 async def _version_output(path: Path) -> str:

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from mtls_ambassador.flows.check_database import check_database
-from mtls_ambassador.flows.check_machine import check_machine
+from mtls_ambassador.flows.check_machine import ENVOY, check_envoy_configuration, check_machine
 from mtls_ambassador.flows.check_upstream import check_upstream
-from mtls_ambassador.model.finding import Finding, fail, ok, warn
+from mtls_ambassador.model.finding import Finding, Level, fail, ok, warn
 from mtls_ambassador.pki.inspect import inspect_ca_bundle, inspect_server
 from mtls_ambassador.settings.files import file_fault
 from mtls_ambassador.settings.load import Reading, read
@@ -23,7 +23,12 @@ async def check_setup(environ: Mapping[str, str], config_file: Path | None, now:
     if reading.settings is None:
         yield warn("machine and Mender server", "not checked", "mend the settings above first")
         return
-    for finding in [*await check_machine(reading.settings), *await check_database(reading.settings)]:
+    machine = await check_machine(reading.settings)
+    for finding in machine:
+        yield finding
+    if not reading.faults and not any(item.name == ENVOY and item.level is Level.FAIL for item in machine):
+        yield await check_envoy_configuration(reading.settings)
+    for finding in await check_database(reading.settings):
         yield finding
     async for finding in check_upstream(reading.settings, now):
         yield finding

@@ -64,7 +64,7 @@ def inspect_key(certificates: tuple[x509.Certificate, ...], key_pem: bytes) -> F
         seen = f"belongs to certificate {matching[0] + 1} of the file, not to the first"
         return fail(_KEY, seen, "put the server's own certificate first")
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size < _SMALLEST_RSA:
-        return warn(_KEY, f"RSA with {key.key_size} bits, which clients may refuse", "make one of 3072 bits or P-256")
+        return fail(_KEY, f"RSA with {key.key_size} bits, which Envoy refuses", "make one of 3072 bits, or P-256")
     return ok(_KEY, "belongs to the server certificate")
 
 
