@@ -15,6 +15,7 @@ from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.reason import Reason
 from mtls_ambassador.settings import BindingMode, KeyBinding
 
+_LETS_IN = {AuthSetStatus.ACCEPTED, AuthSetStatus.PREAUTHORIZED}
 CLAIM_LASTS = dt.timedelta(minutes=10)
 """A claim older than this belongs to a process that died in the middle of it."""
 
@@ -49,7 +50,7 @@ def refuse_binding(rules: Rules, certificate: DeviceCertificate, request: AuthRe
             return None
         case BindingMode.TEMPLATE:
             return _refuse_by_template(rules.template, certificate, request.identity)
-        case BindingMode.FIRST_USE:
+        case _:
             return _refuse_by_first_use(certificate, request.identity, pins)
 
 
@@ -105,18 +106,23 @@ def first_step(record: DeviceRecord | None, auth_key_sha256: str) -> Step:
     return Step.INSPECT
 
 
-def after_inspection(device: MenderDevice | None, auth_key_sha256: str, *, recorded: bool) -> Next:
+def after_inspection(
+    device: MenderDevice | None, auth_key_sha256: str, *, recorded: bool, was_accepted: bool = False
+) -> Next:
     """Step 6, from what Mender says of the device: a person's rejection or decommissioning wins.
 
     `recorded` tells that the request went upstream just now, so that a set still missing is not asked for again.
+    `was_accepted` tells that Mender accepted the device once: with no set left that lets it in, somebody took that
+    back, and a new key must not undo it.
     """
     if device is None or device.decommissioning:
         return Next(refused=Reason.DECOMMISSIONED)
+    if was_accepted and not _LETS_IN & {item.status for item in device.auth_sets}:
+        rejected = any(item.status is AuthSetStatus.REJECTED for item in device.auth_sets)
+        return Next(refused=Reason.REJECTED_BY_PERSON if rejected else Reason.WITHDRAWN)
     own = next((item for item in device.auth_sets if item.auth_key_sha256 == auth_key_sha256), None)
     if own is None:
-        if device.status is AuthSetStatus.REJECTED:
-            return Next(refused=Reason.REJECTED_BY_PERSON)
-        return Next(refused=Reason.REFUSED_UPSTREAM) if recorded else Next(Step.RECORD)
+        return _of_unknown_key(device, recorded=recorded)
     match own.status:
         case AuthSetStatus.ACCEPTED | AuthSetStatus.PREAUTHORIZED:
             return Next(Step.FORWARD)
@@ -126,10 +132,16 @@ def after_inspection(device: MenderDevice | None, auth_key_sha256: str, *, recor
             return Next(refused=Reason.REJECTED_BY_PERSON)
 
 
+def _of_unknown_key(device: MenderDevice, *, recorded: bool) -> Next:
+    if device.status is AuthSetStatus.REJECTED:
+        return Next(refused=Reason.REJECTED_BY_PERSON)
+    return Next(refused=Reason.REFUSED_UPSTREAM) if recorded else Next(Step.RECORD)
+
+
 def _rejected_without(device: MenderDevice, auth_set_id: str) -> bool:
     """Whether the device was rejected before it asked with this key: a fresh key must not undo that."""
     others = [item.status for item in device.auth_sets if item.id != auth_set_id]
-    return AuthSetStatus.REJECTED in others and not {AuthSetStatus.ACCEPTED, AuthSetStatus.PREAUTHORIZED} & set(others)
+    return AuthSetStatus.REJECTED in others and not _LETS_IN & set(others)
 
 
 def claim_is_void(record: DeviceRecord, now: dt.datetime) -> bool:

@@ -39,7 +39,7 @@ class Admission:
         """One call: Mender answers from its own records. Its "no" gets the reason it has there."""
         answer = await self._forward()
         if answer.status == HTTPStatus.OK:
-            known = record.standing is Standing.ACCEPTED
+            known = record.standing is Standing.ACCEPTED and record.device_id == _subject(answer.body)
             return self._admitted(Reason.KNOWN if known else Reason.ACCEPTED_UPSTREAM, answer, record.device_id)
         raise RefusedError(await self._reason_of_recorded(record))
 
@@ -47,20 +47,20 @@ class Admission:
         """Two calls when Mender has never heard of it; when it has, its own records decide."""
         result = await self._mender.preauthorize(self._request.identity, self._request.auth_key, self._proxy_headers)
         if isinstance(result, Conflict):
-            return await self.of_known_device(result.device_id)
+            return await self.of_known_device(result.device_id, was_accepted=False)
         answer = await self._forward()
         if answer.status == HTTPStatus.OK:
             return self._admitted(Reason.ENROLLED, answer, result.device_id)
         raise await self._although_preauthorized()
 
-    async def of_known_device(self, device_id: str) -> Admitted:
+    async def of_known_device(self, device_id: str, *, was_accepted: bool) -> Admitted:
         """Mender knows the device but maybe not the key: look, let it record the key, accept that auth set by id."""
-        device, step = await self._inspect(device_id, recorded=False)
+        device, step = await self._inspect(device_id, recorded=False, was_accepted=was_accepted)
         if step.step is Step.RECORD:
             answer = await self._forward()
             if answer.status == HTTPStatus.OK:
                 return self._admitted(Reason.ACCEPTED_UPSTREAM, answer, device_id)
-            device, step = await self._inspect(device_id, recorded=True)
+            device, step = await self._inspect(device_id, recorded=True, was_accepted=was_accepted)
         if step.step is Step.ACCEPT:
             await self._mender.set_auth_set_status(
                 device_id, step.auth_set_id, AuthSetStatus.ACCEPTED, self._proxy_headers
@@ -70,9 +70,10 @@ class Admission:
             raise await self._although_preauthorized()
         return self._admitted(self._how(device, step), answer, device_id)
 
-    async def _inspect(self, device_id: str, *, recorded: bool) -> tuple[MenderDevice, Next]:
+    async def _inspect(self, device_id: str, *, recorded: bool, was_accepted: bool) -> tuple[MenderDevice, Next]:
         device = await self._mender.get_device(device_id, self._proxy_headers)
-        step = after_inspection(device, self._request.auth_key.spki_sha256, recorded=recorded)
+        own = self._request.auth_key.spki_sha256
+        step = after_inspection(device, own, recorded=recorded, was_accepted=was_accepted)
         if device is None or step.refused is not None:
             raise RefusedError(step.refused or Reason.DECOMMISSIONED)
         return device, step
@@ -89,7 +90,7 @@ class Admission:
     async def _forward(self) -> Answer:
         """The body byte for byte. Raises RefusedError on an answer that is neither Mender's yes nor its no."""
         answer = await self._mender.forward_auth_request(self._request.body, self._headers)
-        if answer.status in {HTTPStatus.OK, HTTPStatus.UNAUTHORIZED}:
+        if answer.status == HTTPStatus.UNAUTHORIZED or (answer.status == HTTPStatus.OK and _subject(answer.body)):
             return answer
         detail = f"HTTP {answer.status}: {answer.body[:200].decode(errors='replace')}"
         if answer.status < HTTPStatus.BAD_REQUEST:

@@ -161,12 +161,13 @@ class EnrolDevice:
         """Mender's "no" to a device it once accepted is a person's word: from then on only Mender can undo it."""
         try:
             if step is Step.INSPECT:
-                return await admission.of_known_device(record.device_id)
+                return await admission.of_known_device(record.device_id, was_accepted=True)
             return await admission.of_recorded_key(record)
         except RefusedError as error:
             gone = error.reason is Reason.DECOMMISSIONED
-            no_to_this_key = step is Step.FORWARD and error.reason.withdraws
-            if record.standing is Standing.ACCEPTED and (gone or no_to_this_key):
+            # A rejection seen on inspection may be of the new key alone, and the recorded one is as good as before.
+            no_to_device = error.reason is Reason.WITHDRAWN or (step is Step.FORWARD and error.reason.withdraws)
+            if gone or (record.standing is Standing.ACCEPTED and no_to_device):
                 await self._database.run(lambda c: self._withdraw(c, request, gone=gone))
             raise
 

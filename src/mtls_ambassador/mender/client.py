@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from mtls_ambassador.mender.devices import read_device
@@ -25,6 +25,7 @@ _DEVICES = "/api/management/v2/devauth/devices"
 _LIMIT = "/api/management/v2/devauth/limits/max_devices"
 _PAGE = 500
 NO_HEADERS: Mapping[str, str] = {}
+T = TypeVar("T", str, int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class MenderClient:
         if answer.status == HTTPStatus.CREATED:
             return Preauthorized(answer.headers.get("Location", "").rpartition("/")[2])
         if answer.status == HTTPStatus.CONFLICT:
-            return Conflict(str(_json_object(answer).get("id", "")))
+            return Conflict(_field(answer, "id", str))
         raise _unexpected(answer, "preauthorize")
 
     async def get_device(self, device_id: str, headers: Mapping[str, str] = NO_HEADERS) -> MenderDevice | None:
@@ -115,14 +116,14 @@ class MenderClient:
         answer = await self._call("GET", f"{_DEVICES}/count?{urlencode({'status': status.value})}")
         if answer.status != HTTPStatus.OK:
             raise _unexpected(answer, "count devices")
-        return int(_json_object(answer).get("count", 0))
+        return _field(answer, "count", int)
 
     async def device_limit(self) -> int:
         """How many devices may be accepted; -1 means no limit."""
         answer = await self._call("GET", _LIMIT)
         if answer.status != HTTPStatus.OK:
             raise _unexpected(answer, "get limit")
-        return int(_json_object(answer).get("limit", -1))
+        return _field(answer, "limit", int)
 
     async def set_auth_set_status(
         self, device_id: str, auth_set_id: str, status: AuthSetStatus, headers: Mapping[str, str] = NO_HEADERS
@@ -200,6 +201,13 @@ def _json_object(answer: Answer) -> dict[str, Any]:
     value = _json(answer)
     if not isinstance(value, dict):
         raise RefusedError(Reason.UPSTREAM_FAILED, "an answer that is not a JSON object")
+    return value
+
+
+def _field(answer: Answer, name: str, kind: type[T]) -> T:
+    value = _json_object(answer).get(name)
+    if not isinstance(value, kind) or value == "":
+        raise RefusedError(Reason.UPSTREAM_FAILED, f"HTTP {answer.status} without `{name}`")
     return value
 
 
