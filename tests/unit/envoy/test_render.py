@@ -1,0 +1,130 @@
+"""The rendered configuration: one golden file in full, every variant as what differs from it, all good for Envoy."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtls_ambassador.envoy.place import Machine, RuntimePaths
+from mtls_ambassador.envoy.process import binary
+from mtls_ambassador.envoy.publish import fault
+from mtls_ambassador.envoy.render import device_connections, render
+from mtls_ambassador.settings import Limits, Listen, Settings, TlsVersion, Upstream
+from support.pki import Pki
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+PLAIN = Settings(
+    listen=Listen("", 8080),
+    server_certificate=Path("/certs/server.crt"),
+    server_key=Path("/certs/server.key"),
+    tenant_ca=Path("/certs/ca.pem"),
+    upstream=Upstream("https", "hosted.mender.io", 443),
+)
+HOST = Machine(trust_store=Path("/certs/ca.pem"))
+VARIANTS: dict[str, tuple[Settings, Machine]] = {
+    "plain": (PLAIN, HOST),
+    "upstream-http": (replace(PLAIN, upstream=Upstream("http", "mender.internal", 8080)), HOST),
+    "upstream-by-address-with-own-ca": (
+        replace(PLAIN, upstream=Upstream("https", "2001:db8::1", 8443), upstream_ca=Path("/certs/ca.pem")),
+        HOST,
+    ),
+    "upstream-not-verified": (replace(PLAIN, upstream_skip_verify=True), HOST),
+    "tls-1.3": (replace(PLAIN, tls_minimum=TlsVersion.TLS_1_3), HOST),
+    "one-address": (replace(PLAIN, listen=Listen("::1", 443)), HOST),
+    "no-ipv6": (PLAIN, replace(HOST, has_ipv6=False)),
+    "few-files": (PLAIN, replace(HOST, file_limit=1024)),
+    "other-limits": (
+        replace(
+            PLAIN,
+            limits=Limits(
+                max_connections=7,
+                max_header_kb=8,
+                connection_buffer_kb=16,
+                handshake_timeout=1.5,
+                header_timeout=2,
+                idle_timeout=3,
+                stream_idle_timeout=61,
+                upstream_connect_timeout=4,
+                upstream_timeout=5.25,
+                upstream_max_connections=6,
+            ),
+        ),
+        HOST,
+    ),
+}
+
+
+def rendered(variant: str) -> dict[str, Any]:
+    settings, host = VARIANTS[variant]
+    return render(settings, RuntimePaths(Path("/run/gateway")), host)
+
+
+def flat(value: object, path: str = "") -> dict[str, object]:
+    """Every leaf under its path."""
+    if isinstance(value, dict) and value:
+        return {k: v for key, each in value.items() for k, v in flat(each, f"{path}/{key}").items()}
+    if isinstance(value, list) and value:
+        return {k: v for index, each in enumerate(value) for k, v in flat(each, f"{path}/{index}").items()}
+    return {path: value}
+
+
+def differences(variant: str) -> dict[str, object]:
+    """Leaves that differ from the plain configuration; None where the variant has none."""
+    plain, other = flat(rendered("plain")), flat(rendered(variant))
+    return {key: other.get(key) for key in sorted(plain | other) if plain.get(key) != other.get(key)}
+
+
+def golden(name: str, current: object) -> object:
+    """What the golden file holds; `UPDATE_GOLDEN=1` writes it anew."""
+    path = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(json.dumps(current, indent=1) + "\n")
+    return json.loads(path.read_text())
+
+
+def test_plain_is_as_recorded() -> None:
+    assert rendered("plain") == golden("envoy-plain.json", rendered("plain"))
+
+
+def test_variants_differ_as_recorded() -> None:
+    current = {variant: differences(variant) for variant in VARIANTS}
+    assert current == golden("envoy-variants.json", current)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_envoy_accepts_it(tmp_path: Path, variant: str) -> None:
+    Pki(tmp_path)
+    config = tmp_path / "envoy.json"
+    config.write_text(json.dumps(rendered(variant)).replace("/certs/", f"{tmp_path}/"))
+    assert fault(binary(PLAIN), config) == ""
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_client_certificate_is_always_required(variant: str) -> None:
+    chains = [chain for each in rendered(variant)["static_resources"]["listeners"] for chain in each["filter_chains"]]
+    assert len(chains) == 1
+    tls = chains[0]["transport_socket"]["typed_config"]
+    assert tls["require_client_certificate"] is True
+    validation = tls["common_tls_context"]["validation_context"]
+    assert set(validation) == {"trusted_ca"}, "nothing may soften the check"
+
+
+def test_upstream_is_checked_unless_told_otherwise() -> None:
+    for variant in VARIANTS:
+        cluster = rendered(variant)["static_resources"]["clusters"][0]
+        if "transport_socket" not in cluster:
+            assert variant == "upstream-http"
+            continue
+        common = cluster["transport_socket"]["typed_config"]["common_tls_context"]
+        assert ("validation_context" in common) == (variant != "upstream-not-verified")
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted", "given"),
+    [(1_048_576, 50_000, 50_000), (20_000, 50_000, 15_392), (1024, 50_000, 512), (64, 10, 10), (64, 100, 64)],
+)
+def test_connections_fit_the_open_files(files: int, wanted: int, given: int) -> None:
+    assert device_connections(Limits(max_connections=wanted), Machine(file_limit=files)) == given
