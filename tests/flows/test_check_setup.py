@@ -221,7 +221,7 @@ async def test_envoy_has_the_last_word_on_certificates(environ: dict[str, str], 
         "openssl req -x509 -newkey rsa:1024 -nodes -keyout weak.key -out weak.crt -days 90 -subj /CN=gw "
         "-addext subjectAltName=DNS:gw"
     )
-    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    await asyncio.to_thread(subprocess.run, command.split(), cwd=tmp_path, check=True, capture_output=True)
     weak = {"MTLS_SERVER_CERT": str(tmp_path / "weak.crt"), "MTLS_SERVER_KEY": str(tmp_path / "weak.key")}
     findings = await check({**environ, **weak})
     failed = {item.name: item.seen for item in findings if item.level is Level.FAIL}
