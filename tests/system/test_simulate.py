@@ -6,8 +6,12 @@ import signal
 import sys
 from pathlib import Path
 
+from mtls_ambassador.pki.issue import make_ca
 from support.mender import World
+from support.pki import validity
 from support.wait import until
+
+COMMAND = (sys.executable, "-m", "mtls_ambassador", "simulate")
 
 
 async def start(world: World, *options: str) -> asyncio.subprocess.Process:
@@ -15,8 +19,8 @@ async def start(world: World, *options: str) -> asyncio.subprocess.Process:
     key = world.pki.folder / "ca.key"
     key.write_bytes(world.pki.ca.key_pem)
     ca = ["--ca", str(world.pki.ca_file), "--issuer-key", str(key)]
-    words = ["-m", "mtls_ambassador", "simulate", "--url", world.gateway.url, *ca, *options]
-    return await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.PIPE)
+    words = [*COMMAND, "--url", world.gateway.url, *ca, *options]
+    return await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
 
 
 async def test_devices_with_certificates_of_their_own_all_come_through(tmp_path: Path) -> None:
@@ -41,6 +45,23 @@ async def test_the_same_devices_with_new_keys_are_let_in_again(tmp_path: Path) -
             assert process.returncode == 0, output
         devices = world.sandbox.state.devauth.devices(["accepted"])
         assert [len(device.auth_sets) for device in devices] == [2] * 5
+
+
+async def test_a_ca_the_gateway_does_not_know_ends_the_run_with_advice(tmp_path: Path) -> None:
+    async with World.running(tmp_path) as world:
+        other = make_ca("other", validity())
+        certificate, key = tmp_path / "other.pem", tmp_path / "other.key"
+        certificate.write_bytes(other.certificate_pem)
+        key.write_bytes(other.key_pem)
+        options = ["--ca", str(certificate), "--issuer-key", str(key), "--server-ca", str(world.pki.ca_file)]
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "--url", world.gateway.url, "--devices", "100000", *options, stderr=asyncio.subprocess.PIPE
+        )
+        _, error = await process.communicate()
+        assert process.returncode == 1
+        assert "the server refused the device certificate (alert unknown_ca): is its CA the one" in error.decode()
+        await world.gateway.event("handshake refused")
+        assert len(world.gateway.events("handshake refused")) == 1
 
 
 async def test_interrupted_it_says_what_it_saw_and_exits_1(tmp_path: Path) -> None:

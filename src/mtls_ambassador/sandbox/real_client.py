@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from mtls_ambassador.model.errors import AmbassadorError
-from mtls_ambassador.sandbox.real_files import OVERLAYS, RealClientConfig, write_folder
+from mtls_ambassador.pki.issue import Pair
+from mtls_ambassador.sandbox.real_files import OVERLAYS, RealClientConfig, write_folder, write_pair
 
 __all__ = ["RealClient", "RealClientConfig", "RealClientError"]
 
@@ -94,6 +95,12 @@ class RealClient:
                 os.killpg(process.pid, signal.SIGKILL)
         for process in processes.values():
             await process.wait()
+
+    async def restart_with(self, pair: Pair) -> None:
+        """Give the device another certificate and key, and switch it off and on: a key rotation."""
+        await self.stop()
+        write_pair(self.folder, pair)
+        await self.start()
 
     def log(self) -> str:
         """What mender-client logged so far."""

@@ -55,8 +55,7 @@ def write_folder(folder: Path, config: RealClientConfig) -> None:
     for name in ("etc", "identity", "inventory", "data"):
         (folder / name).mkdir()
     _write(folder / "ca.pem", config.ca_pem)
-    _write(folder / "mender-cert.pem", config.pair.certificate_pem)
-    _write(folder / "mender-cert-private.pem", config.pair.key_pem, 0o600)
+    write_pair(folder, config.pair)
     if config.auth_key is not None:
         _write(folder / "auth-private.pem", key_pem(config.auth_key), 0o600)
     _write(folder / "etc/mender.conf", json.dumps(mender_conf(folder, config), indent=2).encode())
@@ -68,6 +67,14 @@ def write_folder(folder: Path, config: RealClientConfig) -> None:
     hosts = {"localhost": "127.0.0.1"} | dict(config.hosts)
     _write(folder / "hosts", "".join(f"{address} {name}\n" for name, address in hosts.items()).encode())
     _write(folder / "dbus.conf", BUS.format(path=folder / "bus").encode())
+
+
+def write_pair(folder: Path, pair: Pair) -> None:
+    """The device certificate and its key, in place of those before."""
+    for name in ("mender-cert.pem", "mender-cert-private.pem"):
+        (folder / name).unlink(missing_ok=True)
+    _write(folder / "mender-cert.pem", pair.certificate_pem)
+    _write(folder / "mender-cert-private.pem", pair.key_pem, 0o600)
 
 
 def mender_conf(folder: Path, config: RealClientConfig) -> dict[str, object]:
