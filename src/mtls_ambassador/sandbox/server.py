@@ -53,11 +53,12 @@ log = structlog.get_logger("sandbox")
 class SandboxServer:
     """A running sandbox. For demos and tests only: it keeps nothing and trusts whoever can reach `/sandbox/`."""
 
-    def __init__(self, state: SandboxState, connections: Connections, port: int) -> None:
+    def __init__(self, state: SandboxState, connections: Connections, listener: "_Listener") -> None:
         self.state = state
         self.connections = connections
         self.host = state.config.host or "127.0.0.1"
-        self.port = port
+        self.port = listener.port
+        self._listener = listener
 
     @property
     def url(self) -> str:
@@ -75,22 +76,55 @@ class SandboxServer:
         """What goes wrong to order."""
         return self.state.faults
 
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        """Be down while the block runs: open connections end, new ones are refused; what is known stays known."""
+        await self._listener.stop()
+        try:
+            yield
+        finally:
+            await self._listener.start()
+
     @classmethod
     @asynccontextmanager
     async def running(cls, config: SandboxConfig | None = None) -> AsyncIterator["SandboxServer"]:
         """Serve until the block ends; raises OSError when the address cannot be had."""
         config = config or SandboxConfig()
-        context = _tls_context(config.tls, config.chain_pem) if config.tls else None
         with tempfile.TemporaryDirectory(prefix="mender-sandbox-") as folder:
             state = SandboxState(config, Path(folder))
             app = make_app(state)
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+            listener = _Listener(runner, config)
             await runner.setup()
             try:
-                await web.TCPSite(runner, config.host, config.port, ssl_context=context, backlog=1024).start()
-                yield cls(state, app[CONNECTIONS], runner.addresses[0][1])
+                await listener.start()
+                yield cls(state, app[CONNECTIONS], listener)
             finally:
                 await runner.cleanup()
+
+
+class _Listener:
+    """The listening socket, which can be taken away and come back on the same port."""
+
+    def __init__(self, runner: web.AppRunner, config: SandboxConfig) -> None:
+        self.port = config.port
+        self._runner = runner
+        self._host = config.host
+        self._context = _tls_context(config.tls, config.chain_pem) if config.tls else None
+        self._site: web.TCPSite | None = None
+
+    async def start(self) -> None:
+        """Listen; the port the system chose the first time is kept."""
+        self._site = web.TCPSite(self._runner, self._host, self.port, ssl_context=self._context, backlog=1024)
+        await self._site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Refuse new connections and end those that are open."""
+        if self._site:
+            await self._site.stop()
+        for connection in self._runner.server.connections if self._runner.server else ():
+            connection.force_close()
 
 
 def make_app(state: SandboxState) -> web.Application:

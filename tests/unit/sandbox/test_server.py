@@ -1,3 +1,4 @@
+import asyncio
 import datetime as dt
 import socket
 import ssl
@@ -46,6 +47,26 @@ async def test_ipv6() -> None:
         assert sandbox.url.startswith("http://[::1]:")
         async with session.get(sandbox.url) as response:
             assert response.status == 200
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_an_outage_refuses_ends_and_forgets_nothing(tls: bool) -> None:  # noqa: FBT001 - a case
+    config = SandboxConfig(tls=make_server(make_ca("ca", VALIDITY), ["127.0.0.1"], VALIDITY) if tls else None)
+    connector = aiohttp.TCPConnector(ssl=False)
+    async with SandboxServer.running(config) as sandbox, aiohttp.ClientSession(connector=connector) as session:
+        sandbox.faults.latency(3600, "/api/slow", count=1)
+        slow = asyncio.ensure_future(session.post(sandbox.url + "/api/slow"))
+        while sandbox.faults.active:
+            await session.get(sandbox.url)
+        url = sandbox.url
+        async with sandbox.outage():
+            with pytest.raises(aiohttp.ServerDisconnectedError):
+                await slow
+            for _ in range(2):
+                with pytest.raises(aiohttp.ClientConnectorError):
+                    await session.get(url)
+        async with session.get(url) as response:
+            assert (response.status, sandbox.url) == (200, url)
 
 
 async def test_outside_the_api_there_is_nothing() -> None:
