@@ -1,11 +1,13 @@
-"""Writes docs/reference/settings.md and docs/reference/commands.md from the code; a test holds them equal."""
+"""Writes the pages of docs/reference/ from the code; a test holds them equal."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from mtls_ambassador.cli import COMMANDS, group
+from mtls_ambassador.cli import group
+from mtls_ambassador.model.reason import Reason, Verdict
 from mtls_ambassador.settings.foreign import FOREIGN, Foreign
 from mtls_ambassador.settings.table import SETTINGS, Setting
 
@@ -33,6 +35,14 @@ COMMANDS_INTRO = """\
 <!-- made by scripts/generate_docs.py: change src/mtls_ambassador/cli, then run `make docs` -->
 
 Exit codes: 0 done, 1 failed with a reason, 2 wrong usage.
+"""
+REASONS_INTRO = """\
+# Reasons
+
+<!-- made by scripts/generate_docs.py: change src/mtls_ambassador/model/reason.py, then run `make docs` -->
+
+How an auth request can end. The code stands in the log (`reason`), in the metric
+`mtls_ambassador_auth_requests_total{reason="..."}`, in the audit, and in the error text the device gets and logs.
 """
 FOREIGN_INTRO = """\
 ## Settings of Mender's gateways that do not apply here
@@ -95,23 +105,34 @@ def _outcome(item: Foreign) -> str:
 
 
 def commands_page() -> str:
-    """docs/reference/commands.md; commands whose module is not written yet are left out."""
-    parts = [COMMANDS_INTRO, _help("mtls-ambassador", group, None)]
-    context = click.Context(group, info_name="mtls-ambassador")
-    for name in COMMANDS:
-        command = _command(context, name)
-        if command is not None:
-            parts.append(_help(f"mtls-ambassador {name}", command, context))
+    """docs/reference/commands.md."""
+    return "\n".join([COMMANDS_INTRO, *_helps("mtls-ambassador", group, None)])
+
+
+def _helps(title: str, command: click.Command, parent: click.Context | None) -> Iterator[str]:
+    yield _help(title, command, parent)
+    if isinstance(command, click.Group):
+        context = click.Context(command, parent=parent, info_name=title.rsplit(maxsplit=1)[-1])
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below is not None:
+                yield from _helps(f"{title} {name}", below, context)
+
+
+def reasons_page() -> str:
+    """docs/reference/reasons.md."""
+    titles = {Verdict.GRANTED: "Let in", Verdict.REFUSED: "Refused", Verdict.LATER: "Told to come again (503)"}
+    parts = [REASONS_INTRO]
+    for verdict, title in titles.items():
+        rows = [
+            f"| `{item.code}` | {item.status} | {item.text} | {item.hint} |"
+            for item in Reason
+            if item.verdict is verdict
+        ]
+        parts.append(
+            "\n".join([f"## {title}", "", "| Code | Status | Cause | What to do |", "|---|---|---|---|", *rows]) + "\n"
+        )
     return "\n".join(parts)
-
-
-def _command(context: click.Context, name: str) -> click.Command | None:
-    try:
-        return group.get_command(context, name)
-    except ModuleNotFoundError as error:
-        if error.name == f"mtls_ambassador.cli.{name}":
-            return None
-        raise
 
 
 def _help(title: str, command: click.Command, parent: click.Context | None) -> str:
@@ -126,7 +147,7 @@ def _help(title: str, command: click.Command, parent: click.Context | None) -> s
     return f"## {title}\n\n```\n{command.get_help(context)}\n```\n"
 
 
-PAGES = {"settings.md": settings_page, "commands.md": commands_page}
+PAGES = {"settings.md": settings_page, "commands.md": commands_page, "reasons.md": reasons_page}
 
 
 def main() -> None:

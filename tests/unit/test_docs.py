@@ -1,5 +1,6 @@
 """The reference pages are what the code says; `make docs` writes them anew."""
 
+import re
 from pathlib import Path
 from runpy import run_path
 
@@ -22,3 +23,16 @@ def test_every_name_of_every_setting_is_documented() -> None:
     names = [name for item in SETTINGS for name in (*item.names, *item.file_names, item.json)]
     names += [name for item in FOREIGN for name in (*item.names, item.json)]
     assert [name for name in names if f"`{name}`" not in page and name] == []
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")), ids=lambda p: p.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_the_readme_names_the_two_commands_the_makefile_has() -> None:
+    targets = (ROOT / "Makefile").read_text()
+    for command in ("demo", "test"):
+        assert f"make {command}" in (ROOT / "README.md").read_text()
+        assert f"\n{command}: " in targets

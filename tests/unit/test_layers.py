@@ -13,7 +13,8 @@ LEVELS = [
     {"flows"},
     {"envoy", "store", "mender"},
     {"decide", "pki"},
-    {"model", "settings"},
+    {"settings"},
+    {"model"},
 ]
 LEVEL_OF = {part: number for number, parts in enumerate(LEVELS) for part in parts}
 BANNED_IN_PURE = {"asyncio", "aiohttp", "sqlalchemy", "os", "socket", "subprocess", "time", "logging", "structlog"}
