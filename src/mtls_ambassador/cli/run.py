@@ -4,10 +4,14 @@ import os
 from pathlib import Path
 
 import click
-import structlog
 
-from mtls_ambassador.flows import log, run_gateway
-from mtls_ambassador.settings.load import load
+from mtls_ambassador.flows.light import without_rich
+
+with without_rich():
+    import structlog
+
+    from mtls_ambassador.flows import log, run_gateway
+    from mtls_ambassador.settings.load import load
 
 
 @click.command("run")

@@ -102,17 +102,21 @@ class _Gateway:
         """Start both, wait for the signal, end both."""
         stop = _Stop.on_signals()
         structlog.get_logger().info("starting", **self._addresses())
-        await asyncio.to_thread(publish, process.binary(self._settings), config, self._paths.config)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._service.keep_running())
-                tasks.create_task(self._envoy.keep_running())
+                tasks.create_task(self._publish_and_run_envoy(config))
                 tasks.create_task(self._story(stop))
         except* AmbassadorError as group:
             raise _first(group) from None
         finally:
             await self._envoy.reap()
             await self._service.reap()
+
+    async def _publish_and_run_envoy(self, config: Mapping[str, object]) -> None:
+        """Envoy's configuration is checked while the service, the slower one, is already starting."""
+        await asyncio.to_thread(publish, process.binary(self._settings), config, self._paths.config)
+        await self._envoy.keep_running()
 
     async def _story(self, stop: _Stop) -> None:
         await _unless(stop.asked, self._ready())
