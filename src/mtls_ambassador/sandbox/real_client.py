@@ -1,9 +1,4 @@
-"""Mender's own client from Debian (`mender-client` 3.x, and `mender-connect`) as a device: isolated, thrown away after.
-
-Both read fixed paths: the identity script, `artifact_info`, `/etc/hosts`. Each program therefore runs in a mount
-namespace of its own, where a private folder lies over those paths; nothing on the machine changes, and several
-devices run side by side. That needs root and CAP_SYS_ADMIN; `RealClient.available` says when it cannot be had.
-"""
+"""Mender's own client from Debian (`mender-client` 3.x, and `mender-connect`) as a device, thrown away after."""
 
 import asyncio
 import contextlib
@@ -19,15 +14,12 @@ from typing import IO
 
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki.issue import Pair
-from mtls_ambassador.sandbox.real_files import OVERLAYS, RealClientConfig, write_folder, write_pair
+from mtls_ambassador.sandbox.real_files import RealClientConfig, write_folder, write_pair
+from mtls_ambassador.sandbox.real_isolation import DYING, isolated, links_into, may_mount
 
 __all__ = ["RealClient", "RealClientConfig", "RealClientError"]
 
 CLIENT, CONNECT, BUS = "mender", "mender-connect", "dbus-daemon"
-PARTED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private")
-"""Before a program: it dies with us, and sees mounts of its own."""
-OVERLAY = 'while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 1; shift 2; done; shift; exec "$@"'
-"""Shell: pairs of folder and path up to `--`, then the program."""
 START_SECONDS = 10
 
 
@@ -47,7 +39,7 @@ class RealClient:
     @staticmethod
     def available(*, connect: bool = False) -> str:
         """Why the real client cannot run here, or "" when it can. With `connect`, mender-connect and D-Bus too."""
-        packages = {CLIENT: "mender-client", "unshare": "util-linux", "setpriv": "util-linux", "mount": "mount"}
+        packages = {CLIENT: "mender-client", "unshare": "util-linux", "setpriv": "util-linux"}
         if connect:
             packages |= {CONNECT: "mender-connect", BUS: "dbus-daemon"}
         for program, package in packages.items():
@@ -55,7 +47,7 @@ class RealClient:
                 return f"{program} is not installed (Debian package {package})"
         if os.geteuid() != 0:
             return "the Mender client must run as root"
-        return _mounts_refused()
+        return ""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -63,10 +55,11 @@ class RealClient:
         """Run a device until the block ends; raises RealClientError when it cannot be started."""
         if reason := cls.available(connect=config.connect):
             raise RealClientError(reason)
-        with tempfile.TemporaryDirectory(prefix="mender-") as name:
-            folder = Path(name)
-            write_folder(folder, config)
-            client = cls(config, folder, {})
+        if config.hosts and not may_mount():
+            raise RealClientError("names of its own need mount namespaces (CAP_SYS_ADMIN)")
+        with tempfile.TemporaryDirectory(prefix="mender-") as name, links_into(Path(name)):
+            write_folder(Path(name), config)
+            client = cls(config, Path(name), {})
             try:
                 await client.start()
                 yield client
@@ -80,11 +73,14 @@ class RealClient:
         if self.config.connect:
             socket = self.folder / "bus"
             socket.unlink(missing_ok=True)
-            await self._spawn(BUS, [BUS, f"--config-file={self.folder / 'dbus.conf'}", "--nofork"], parted=False)
+            await self._spawn(BUS, [*DYING, BUS, f"--config-file={self.folder / 'dbus.conf'}", "--nofork"])
             await self._until(socket.exists, BUS, "no bus")
-            await self._spawn(CONNECT, [CONNECT, "daemon"])
+            conf = str(self.folder / "etc/mender-connect.conf")
+            await self._spawn(CONNECT, isolated([CONNECT, "--config", conf, "daemon"], self.folder))
             await self._until(lambda: "GetJWTToken" in self.connect_log(), CONNECT, "it did not ask for a token")
-        await self._spawn(CLIENT, [CLIENT, "--no-syslog", "--data", str(self.folder / "data"), "daemon"])
+        conf, data = str(self.folder / "etc/mender.conf"), str(self.folder / "data")
+        command = [CLIENT, "--no-syslog", "--config", conf, "--data", data, "daemon"]
+        await self._spawn(CLIENT, isolated(command, self.folder))
         await self._until(lambda: "configuration file" in self.log(), CLIENT, "it did not start")
 
     async def stop(self) -> None:
@@ -122,9 +118,7 @@ class RealClient:
         """Send the inventory now, as `mender send-inventory` does."""
         self._processes[CLIENT].send_signal(signal.SIGUSR2)
 
-    async def _spawn(self, name: str, command: list[str], *, parted: bool = True) -> None:
-        pairs = [part for source, target in OVERLAYS for part in (str(self.folder / source), target)]
-        argv = [*PARTED, "sh", "-c", OVERLAY, "sh", *pairs, "--", *command] if parted else [*PARTED[:3], *command]
+    async def _spawn(self, name: str, argv: list[str]) -> None:
         bus = f"unix:path={self.folder / 'bus'}"
         environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root", "DBUS_SYSTEM_BUS_ADDRESS": bus}
         with self._open_log(name) as output:
@@ -155,10 +149,3 @@ class RealClient:
             code = self._processes[name].returncode
             ended = "" if code is None else f" (it ended with {code})"
             raise RealClientError(f"{name}: {complaint}{ended}\n{self._log(name)[-4000:]}")
-
-
-def _mounts_refused() -> str:
-    """Why no mount namespace can be had, or ""; containers without CAP_SYS_ADMIN refuse it."""
-    command = ["unshare", "--mount", "--propagation", "private", "mount", "--bind", "/etc/hosts", "/etc/hosts"]
-    done = subprocess.run(command, capture_output=True, check=False, text=True)  # noqa: S603 - fixed words
-    return "" if done.returncode == 0 else f"no mount namespace (CAP_SYS_ADMIN is missing): {done.stderr.strip()}"

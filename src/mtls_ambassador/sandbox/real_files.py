@@ -8,14 +8,6 @@ from pathlib import Path
 
 from mtls_ambassador.pki.issue import Pair, PrivateKey, key_pem
 
-OVERLAYS = (
-    ("etc", "/etc/mender"),
-    ("identity", "/usr/share/mender/identity"),
-    ("inventory", "/usr/share/mender/inventory"),
-    ("hosts", "/etc/hosts"),
-)
-"""What lies over what while the client runs."""
-
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>custom</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
@@ -43,7 +35,8 @@ class RealClientConfig:
     poll_interval: int = 2
     """Between two questions for a deployment, two inventories, and two attempts after a failure."""
     hosts: Mapping[str, str] = field(default_factory=dict)
-    """Names that only this device knows, with their addresses: `{"my-server.com": "127.0.0.1"}`."""
+    """Names that only this device knows, with their addresses: `{"my-server.com": "127.0.0.1"}`. Needs
+    CAP_SYS_ADMIN."""
     inventory: Mapping[str, str] = field(default_factory=dict)
     """Attributes an inventory script of this device reports."""
     connect: bool = False

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 from mtls_ambassador.pki.issue import Validity, make_ca, make_device, make_key
-from mtls_ambassador.sandbox.real_files import OVERLAYS, RealClientConfig, write_folder
+from mtls_ambassador.sandbox.real_files import RealClientConfig, write_folder, write_pair
+from mtls_ambassador.sandbox.real_isolation import LINKS, OVERLAYS
 
 VALID = Validity.days(dt.datetime.now(dt.UTC), 2)
 CA = make_ca("CA", VALID)
@@ -53,4 +54,13 @@ def test_only_this_device_knows_its_hosts(tmp_path: Path) -> None:
     config = RealClientConfig("https://x", PAIR, b"", "02:00", hosts={"my-server.com": "127.0.0.1"})
     write_folder(tmp_path, config)
     assert (tmp_path / "hosts").read_text() == "127.0.0.1 localhost\n127.0.0.1 my-server.com\n"
-    assert all((tmp_path / source).exists() for source, _ in OVERLAYS)
+    assert all((tmp_path / source).exists() for source, _ in (*OVERLAYS, *LINKS))
+
+
+def test_another_pair_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    write_folder(tmp_path, RealClientConfig("https://x", PAIR, b"", "02:00"))
+    other = make_device(CA, "device", VALID)
+    write_pair(tmp_path, other)
+    assert (tmp_path / "mender-cert.pem").read_bytes() == other.certificate_pem
+    assert (tmp_path / "mender-cert-private.pem").read_bytes() == other.key_pem
+    assert (tmp_path / "mender-cert-private.pem").stat().st_mode & 0o777 == 0o600
