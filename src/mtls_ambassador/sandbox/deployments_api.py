@@ -49,8 +49,14 @@ async def upload(request: web.Request) -> web.Response:
     """A multipart artifact, streamed to a file: 201 with `Location`, 400 unreadable, 422 already there."""
     if not request.content_type.startswith("multipart/"):
         raise ApiError(415, "Bad Content-Type, expected 'multipart/form-data', 'multipart/mixed'")
-    state = request.app[STATE]
-    description = ""
+    try:
+        return await _upload(request)
+    except ValueError as error:
+        raise ApiError(400, f"malformed multipart body: {error}") from None
+
+
+async def _upload(request: web.Request) -> web.Response:
+    state, description = request.app[STATE], ""
     async for part in await request.multipart():
         if not isinstance(part, BodyPartReader):
             raise ApiError(400, "nested multipart is not an artifact")
@@ -65,22 +71,31 @@ async def upload(request: web.Request) -> web.Response:
 
 
 async def _write(part: BodyPartReader, path: Path) -> int:
+    """The part into a file; what came of an upload that broke off is removed."""
     size = 0
-    with path.open("wb") as file:
-        while chunk := await part.read_chunk(262_144):
-            size += len(chunk)
-            file.write(chunk)
+    try:
+        with path.open("wb") as file:
+            while chunk := await part.read_chunk(262_144):
+                size += len(chunk)
+                file.write(chunk)
+    except BaseException:
+        _discard(path)
+        raise
     return size
+
+
+def _discard(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _take_in(state: SandboxState, path: Path, size: int, description: str) -> Artifact:
     try:
         return state.deployments.add_artifact(read_artifact(path), path, size, description)
     except ArtifactError as error:
-        path.unlink()
+        _discard(path)
         raise ApiError(400, f"Cannot parse artifact file: {error}") from None
     except DeploymentError as error:
-        path.unlink()
+        _discard(path)
         raise ApiError(error.status, str(error)) from None
 
 

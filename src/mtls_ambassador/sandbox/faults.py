@@ -11,6 +11,9 @@ from aiohttp import web
 from mtls_ambassador.sandbox.wire import ApiError
 
 TEXTS = {
+    401: "unauthorized",
+    403: "unauthorized",
+    404: "not found",
     429: "too many requests",
     500: "internal error",
     502: "bad gateway",
@@ -28,7 +31,7 @@ class Fault:
     """One fault; what is not set does not happen."""
 
     path: str = ""
-    """Prefix of the paths it hits; "" means every path but `/sandbox/` and the page."""
+    """Prefix of the paths it hits; "" means everything under `/api/`. Nothing else is ever hit."""
     method: str = ""
     """"" means every method."""
     latency: float = 0

@@ -40,7 +40,8 @@ def check_link(request: web.Request) -> None:
     expires, signature = request.query.get("x-men-expire", ""), request.query.get("x-men-signature", "")
     if not expires.isdecimal() or not signature:
         raise ApiError(400, "invalid request parameters")
-    if not hmac.compare_digest(_signature(request.app[STATE].secret, request.path, expires), signature):
+    right = _signature(request.app[STATE].secret, request.path, expires)
+    if not hmac.compare_digest(right.encode(), signature.encode()):
         raise ApiError(403, "signature invalid")
     if int(expires) <= time.time():
         raise ApiError(403, "URL expired")

@@ -16,6 +16,8 @@ ENTRY = web.RequestKey("entry", Entry)
 
 MAX_BODY = 1_048_576
 PER_PAGE, MAX_PER_PAGE = 20, 500
+MAX_DIGITS = 18
+"""Of a whole number that Go reads as 64 bits."""
 
 T = TypeVar("T")
 
@@ -57,7 +59,7 @@ async def read_body(request: web.Request) -> bytes:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise ApiError(413, "http: request body too large") from None
-    except HttpProcessingError as error:
+    except (HttpProcessingError, web.RequestPayloadError) as error:
         raise ApiError(400, "malformed request body") from error
     request[ENTRY].take_body(body)
     return body
@@ -121,7 +123,8 @@ def _positive(request: web.Request, name: str, default: int) -> int:
     text = request.query.get(name, "")
     if not text:
         return default
-    if not text.removeprefix("-").removeprefix("+").isdecimal():
+    digits = text.removeprefix("-").removeprefix("+")
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > MAX_DIGITS:
         raise ApiError(400, f'invalid {name} query: "{text}"')
     if int(text) < 1:
         raise ApiError(400, f"invalid {name} query: value must be a non-zero positive integer")

@@ -1,5 +1,6 @@
 """A deployment from upload to success, with downloads as a device makes them."""
 
+import asyncio
 import hashlib
 import io
 import subprocess
@@ -8,10 +9,11 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from support.sandbox_caller import Answer, Caller, Enrolled
+from support.sandbox_caller import DEVAUTH, Answer, Caller, Enrolled
 
 USERS = "/api/management/v1/deployments"
 DEVICES = "/api/devices/v1/deployments/device/deployments"
+REBOOTING = {"status": "rebooting", "substate": "halfway"}
 ASK = {"artifact_name": "old", "device_type": "board"}
 
 
@@ -126,6 +128,31 @@ async def test_bad_uploads_are_refused_and_leave_no_file(caller: Caller, artifac
     assert (listed["name"], listed["description"], listed["size"]) == ("release-1", "first", len(artifact))
 
 
+@pytest.mark.parametrize("body", [b"", b"x", b"--a\r\n", b"--a\r\nContent-Disposition: form-data\r\n\r\nx"])
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=a"])
+async def test_malformed_multipart_is_400(caller: Caller, kind: str, body: bytes) -> None:
+    headers = {"Authorization": f"Bearer {(await caller.login()).text}", "Content-Type": kind}
+    answer = await caller.call("POST", f"{USERS}/artifacts", data=body, headers=headers)
+    assert (answer.status, stored(caller)) == (400, 0)
+
+
+async def test_an_upload_that_breaks_off_leaves_no_file(caller: Caller, artifact: bytes) -> None:
+    token = (await caller.login()).text
+    reader, writer = await asyncio.open_connection(caller.sandbox.host, caller.sandbox.port)
+    part = b'--a\r\nContent-Disposition: form-data; name="artifact"; filename="a"\r\n\r\n'
+    head = (
+        f"POST {USERS}/artifacts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 9999999\r\n"
+        "Content-Type: multipart/form-data; boundary=a\r\n\r\n"
+    )
+    writer.write(head.encode() + part + artifact[:1_000_000])
+    while not stored(caller):
+        await caller.call("GET", "/sandbox/faults")
+    writer.close()
+    while stored(caller):
+        await caller.call("GET", "/sandbox/faults")
+    assert await reader.read() == b""
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -167,3 +194,29 @@ async def test_version_two_is_not_there_so_clients_fall_back(caller: Caller) -> 
     device = await caller.enrol()
     path = "/api/devices/v2/deployments/device/deployments/next"
     assert (await caller.as_device("POST", path, device.token, json={})).status == 404
+
+
+async def test_deployments_are_listed_and_counted(caller: Caller, artifact: bytes) -> None:
+    device, deployment, _ = await deployed(caller, artifact)
+    (listed,) = (await caller.manage("GET", f"{USERS}/deployments")).json
+    assert (listed["id"], listed["name"], listed["status"]) == (deployment, "all", "pending")
+    assert (await caller.manage("GET", f"{USERS}/deployments/{deployment}/statistics")).json["pending"] == 1
+    await caller.as_device("PUT", f"{DEVICES}/{deployment}/status", device.token, json=REBOOTING)
+    (part,) = (await caller.manage("GET", f"{USERS}/deployments/{deployment}/devices/list")).json
+    assert (part["status"], part["substate"]) == ("rebooting", "halfway")
+
+
+async def test_what_is_not_there_is_404(caller: Caller, artifact: bytes) -> None:
+    device, deployment, _ = await deployed(caller, artifact)
+    for path in ("nix", "nix/devices", "nix/statistics", f"{deployment}/devices/{device.id}/log"):
+        assert (await caller.manage("GET", f"{USERS}/deployments/{path}")).status == 404, path
+    aborted = await caller.manage("PUT", f"{USERS}/deployments/nix/status", json={"status": "aborted"})
+    assert aborted.status == 404
+
+
+async def test_a_removed_device_is_decommissioned_in_its_deployments(caller: Caller, artifact: bytes) -> None:
+    device, deployment, _ = await deployed(caller, artifact)
+    await caller.manage("DELETE", f"{DEVAUTH}/devices/{device.id}")
+    assert (await caller.manage("GET", f"{DEVAUTH}/devices/{device.id}")).status == 404
+    statistics = (await caller.manage("GET", f"{USERS}/deployments/{deployment}/statistics")).json
+    assert (statistics["decommissioned"], statistics["pending"]) == (1, 0)

@@ -80,7 +80,10 @@ async def test_pages_link_to_first_previous_and_next(caller: Caller) -> None:
     assert links[0][1] == f'<{DEVAUTH}/devices?page=2&per_page=2&status=preauthorized>; rel="next"'
 
 
-@pytest.mark.parametrize("query", ["page=0", "page=x", "per_page=501", "per_page=-1", "status=nix"])
+@pytest.mark.parametrize(
+    "query",
+    ["page=0", "page=x", "page=%D9%A3", "page=9999999999999999999", "per_page=501", "per_page=-1", "status=nix"],
+)
 async def test_wrong_paging_and_filters_are_400(caller: Caller, query: str) -> None:
     assert (await caller.manage("GET", f"{DEVAUTH}/devices?{query}")).status == 400
 
