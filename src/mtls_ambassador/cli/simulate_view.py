@@ -1,6 +1,7 @@
 """How `simulate` shows a run: a live table on the terminal, a summary after."""
 
 import sys
+import time
 from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console, Group, RenderableType
@@ -16,8 +17,14 @@ def live(report: FleetReport) -> AbstractContextManager[object]:
     """While the block runs, the state of the run on standard error; nothing when that is not a terminal."""
     if not sys.stderr.isatty():
         return nullcontext()
+    started = time.monotonic()
     console = Console(stderr=True)
-    return Live(get_renderable=lambda: _frame(report), console=console, refresh_per_second=5, transient=True)
+    return Live(
+        get_renderable=lambda: _frame(report, time.monotonic() - started),
+        console=console,
+        refresh_per_second=5,
+        transient=True,
+    )
 
 
 def print_summary(report: FleetReport) -> None:
@@ -35,10 +42,13 @@ def print_summary(report: FleetReport) -> None:
         console.print(Text(f"Stopped early: {report.stopped}", style="yellow"))
 
 
-def _frame(report: FleetReport) -> RenderableType:
-    head = Text(f"{report.through} through, {report.failed} failed, of {report.devices}")
-    bar = ProgressBar(total=report.devices, completed=report.ended, width=60)
-    return Group(head, bar, _table(report), _reasons(report))
+def _frame(report: FleetReport, seconds: float) -> RenderableType:
+    rate = f", {report.ended / seconds:.1f} per second" if seconds else ""
+    text = f"{report.through} through, {report.failed} failed, of {report.devices} in {seconds:.0f} s{rate}"
+    bar = Table.grid()
+    bar.add_row(ProgressBar(total=report.devices, completed=report.ended, width=60))
+    reasons = _reasons(report)
+    return Group(Text(text), bar, _table(report), *([reasons] if reasons.row_count else []))
 
 
 def _table(report: FleetReport) -> Table:

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -13,9 +12,10 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
-from mtls_ambassador.pki.issue import Pair, PrivateKey
 from mtls_ambassador.sandbox import device_wire as wire
 from mtls_ambassador.sandbox.device_errors import DeviceError, Failure, Step, connection_error, http_error
+from mtls_ambassador.sandbox.device_tls import client_context
+from mtls_ambassador.sandbox.device_values import Answer, Deployment, DeviceConfig, Download, read_deployment
 from mtls_ambassador.sandbox.device_wire import AuthRequest, ClientStyle
 
 __all__ = [
@@ -34,71 +34,6 @@ __all__ = [
 
 CHUNK = 1 << 18
 OK, NO_CONTENT, PARTIAL, UNAUTHORIZED, NOT_FOUND, METHOD_NOT_ALLOWED = 200, 204, 206, 401, 404, 405
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceConfig:
-    """Who the device is and how it behaves."""
-
-    url: str
-    """Scheme, host and port of the gateway or server; `http://` works too, without a certificate."""
-    identity: Mapping[str, object]
-    ca_pem: bytes = b""
-    """What the server's certificate must chain to, several PEM certificates if need be."""
-    pair: Pair | None = None
-    """The device certificate and its key; None presents no certificate."""
-    chain_pem: bytes = b""
-    """Intermediates sent after the device certificate. Only the Go client sends them."""
-    auth_key: PrivateKey | None = None
-    """The key that signs auth requests; None means the certificate's."""
-    tenant_token: str = ""
-    style: ClientStyle = ClientStyle.GO
-    device_type: str = "simulated"
-    artifact_name: str = "release-1"
-    server_hostname: str = ""
-    """Name for SNI and the certificate check, when it is not the host of `url`; a CN without SAN is accepted."""
-    check_hostname: bool = True
-    """False only to try out a server certificate that does not carry the address dialled."""
-    tls_minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
-    tls_maximum: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED
-    reauthorize: bool = True
-    """After a 401, authorize and try once more, as both clients do."""
-    timeout: float = 60
-    """Seconds for connecting, and for each wait for bytes; not for a whole download."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer, read to its end."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Names in lower case; of a repeated header the last."""
-    body: bytes
-
-    def json(self) -> object:
-        """The body parsed as JSON; raises ValueError when it is not."""
-        return json.loads(self.body)
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What `next` offers: an artifact and where to fetch it."""
-
-    id: str
-    artifact_name: str
-    uri: str
-    device_types: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """What a download brought; the bytes themselves went to the sink or nowhere."""
-
-    status: int
-    size: int
-    sha256: str
-    content_range: str
 
 
 @dataclass(slots=True)
@@ -167,7 +102,7 @@ class SimulatedDevice:
             return None
         if answer.status != OK:
             raise _refused(Step.POLL, answer)
-        return _deployment(answer)
+        return read_deployment(answer)
 
     async def report_status(self, deployment_id: str, status: str, substate: str = "") -> None:
         """Report a deployment's status in Mender's words: downloading, installing, success, failure and so on."""
@@ -311,30 +246,6 @@ class SimulatedDevice:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
 
-def client_context(config: DeviceConfig) -> ssl.SSLContext:
-    """A TLS context with the device's certificate. X.509 v1 and CN-only certificates pass, as in Mender's clients."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = config.tls_minimum
-    context.maximum_version = config.tls_maximum
-    context.check_hostname = config.check_hostname
-    context.hostname_checks_common_name = True
-    if config.ca_pem:
-        context.load_verify_locations(cadata=config.ca_pem.decode())
-    else:
-        context.load_default_certs()
-    if config.pair is not None:
-        _load_pair(context, config.pair, config.chain_pem)
-    return context
-
-
-def _load_pair(context: ssl.SSLContext, pair: Pair, chain_pem: bytes) -> None:
-    """Python's ssl reads client certificates only from files: one of mode 0600 that is gone right after."""
-    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
-        file.write(pair.key_pem + pair.certificate_pem + chain_pem)
-        file.flush()
-        context.load_cert_chain(file.name)
-
-
 async def _read(response: aiohttp.ClientResponse) -> Answer:
     body = await response.read()
     return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, body)
@@ -342,13 +253,3 @@ async def _read(response: aiohttp.ClientResponse) -> Answer:
 
 def _refused(step: Step, answer: Answer) -> DeviceError:
     return http_error(step, answer.status, answer.body, answer.headers.get("retry-after", ""))
-
-
-def _deployment(answer: Answer) -> Deployment:
-    try:
-        fields = json.loads(answer.body)
-        artifact = fields["artifact"]
-        types = tuple(artifact["device_types_compatible"])
-        return Deployment(fields["id"], artifact["artifact_name"], artifact["source"]["uri"], types)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DeviceError(Step.POLL, Failure.HTTP, "the next deployment has an unknown form", status=OK) from error
