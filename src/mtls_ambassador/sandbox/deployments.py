@@ -43,6 +43,9 @@ FINISHED = {
 }
 
 
+INVALID = "Invalid deployment definition"
+
+
 class DeploymentError(Exception):
     """A refusal with Mender's text and status."""
 
@@ -121,18 +124,24 @@ class Deployments:
         self._clock = clock
 
     def add_artifact(self, info: ArtifactInfo, path: Path, size: int, description: str = "") -> Artifact:
-        """Take in an artifact; one with the same name and a common device type is refused (422)."""
+        """Take in an artifact; one with the same name and a common device type is refused (409)."""
         for other in self.artifacts.values():
             if other.info.name == info.name and set(other.info.device_types) & set(info.device_types):
-                raise DeploymentError(422, "An artifact with the same name and depends already exists")
+                raise DeploymentError(409, "An artifact with the same name has conflicting dependencies")
         artifact = Artifact(str(uuid4()), info, path, size, description, self._clock())
         self.artifacts[artifact.id] = artifact
         return artifact
 
     def create(self, name: str, artifact_name: str, device_ids: list[str]) -> Deployment:
-        """A deployment for these devices; an artifact of that name must exist (422)."""
+        """A deployment for these devices: 400 without any, 422 without artifact, 409 when the same one is running."""
+        if not device_ids:
+            raise DeploymentError(400, "No devices for the deployment")
         if not any(artifact.info.name == artifact_name for artifact in self.artifacts.values()):
             raise DeploymentError(422, "No artifact for the deployment")
+        wanted = (name, artifact_name, set(device_ids))
+        for other in self.deployments.values():
+            if (other.name, other.artifact_name, set(other.devices)) == wanted and other.status != "finished":
+                raise DeploymentError(409, f"{INVALID}: there is already an active deployment with the same parameters")
         now = self._clock()
         devices = {device_id: DeviceDeployment(device_id, now) for device_id in device_ids}
         deployment = Deployment(str(uuid4()), name, artifact_name, now, devices)

@@ -46,7 +46,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def upload(request: web.Request) -> web.Response:
-    """A multipart artifact, streamed to a file: 201 with `Location`, 400 unreadable, 422 already there."""
+    """A multipart artifact, streamed to a file: 201 with `Location`, 400 unreadable, 409 already there."""
     if not request.content_type.startswith("multipart/"):
         raise ApiError(415, "Bad Content-Type, expected 'multipart/form-data', 'multipart/mixed'")
     try:

@@ -115,7 +115,11 @@ def test_refusals(deployments: Deployments) -> None:
     made = deployments.create("one", "new", ["d"])
     with pytest.raises(DeploymentError, match="No artifact"):
         deployments.create("x", "nix", ["d"])
-    with pytest.raises(DeploymentError, match="already exists"):
+    with pytest.raises(DeploymentError, match="already an active deployment"):
+        deployments.create("one", "new", ["d"])
+    with pytest.raises(DeploymentError, match="No devices"):
+        deployments.create("x", "new", [])
+    with pytest.raises(DeploymentError, match="conflicting dependencies"):
         deployments.add_artifact(info("new", "board", "more"), Path("x"), 1)
     for call in (
         lambda: deployments.get("nix"),

@@ -122,7 +122,7 @@ async def test_bad_uploads_are_refused_and_leave_no_file(caller: Caller, artifac
     assert (await upload(caller, b"nix", field="other")).status == 400
     assert (await caller.manage("POST", f"{USERS}/artifacts", json={})).status == 415
     assert (await upload(caller, artifact)).status == 201
-    assert (await upload(caller, artifact)).status == 422
+    assert (await upload(caller, artifact)).status == 409
     assert stored(caller) == 1
     (listed,) = (await caller.manage("GET", f"{USERS}/artifacts")).json
     assert (listed["name"], listed["description"], listed["size"]) == ("release-1", "first", len(artifact))
@@ -159,6 +159,7 @@ async def test_an_upload_that_breaks_off_leaves_no_file(caller: Caller, artifact
         ({}, 400),
         ({"name": "a", "artifact_name": "b"}, 400),
         ({"name": "a", "artifact_name": "b", "devices": ["x"], "all_devices": True}, 400),
+        ({"name": "a", "artifact_name": "b", "all_devices": True}, 400),
         ({"name": "a", "artifact_name": "b", "devices": ["x"]}, 422),
     ],
 )
