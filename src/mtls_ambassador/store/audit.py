@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from mtls_ambassador.store.tables import audit
 
 _INSERT = sa.insert(audit)
+_LENGTHS = {column.name: getattr(column.type, "length", None) or 1024 for column in audit.c}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,15 @@ class AuditEntry:
 
 def append(connection: sa.Connection, entry: AuditEntry) -> None:
     """Write one entry in the caller's transaction: what it tells of is committed with it or not at all."""
-    connection.execute(_INSERT, {name: _cut(value) for name, value in asdict(entry).items()})
+    connection.execute(_INSERT, {name: _cut(name, value) for name, value in asdict(entry).items()})
 
 
-def _cut(value: object) -> object:
-    # PostgreSQL takes no NUL in a text.
-    return value.replace("\0", "\ufffd")[:1024] if isinstance(value, str) else value
+def _cut(name: str, value: object) -> object:
+    """A text as the column takes it: PostgreSQL refuses one that is too long, has a NUL, or is no Unicode."""
+    if not isinstance(value, str):
+        return value
+    text = value[: _LENGTHS[name]].replace("\0", "\ufffd")
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def read_all(connection: sa.Connection) -> list[AuditEntry]:

@@ -52,7 +52,7 @@ class Database:
         except sa.exc.IntegrityError:
             raise
         except sa.exc.SQLAlchemyError as error:
-            raise RefusedError(Reason.STORE_FAILED, type(error).__name__) from error
+            raise RefusedError(Reason.STORE_FAILED, _cause(error)[:200]) from error
         return result
 
     def close(self) -> None:
@@ -81,19 +81,32 @@ class Database:
         return batch, False
 
     def _commit(self, batch: list[_Job]) -> None:
+        """All jobs in one transaction; without the one that broke it, the others get another."""
+        # From here on no job can be cancelled, so that each future is ours alone to settle.
+        jobs = [job for job in batch if job.result.set_running_or_notify_cancel()]
+        while jobs:
+            broke = self._transact(jobs)
+            if broke is None:
+                return
+            jobs = [job for job in jobs if job is not broke and not job.result.done()]
+
+    def _transact(self, jobs: list[_Job]) -> _Job | None:
+        """One transaction; returns the job whose own work broke it, with nothing of the others done yet."""
         done: list[tuple[_Job, Any]] = []
+        at_work: _Job | None = None
         try:
             with self.engine.begin() as connection:
-                for job in batch:
-                    if job.result.set_running_or_notify_cancel():
-                        self._work(connection, job, done)
+                for at_work in jobs:
+                    self._work(connection, at_work, done)
+                at_work = None
         except Exception as error:  # noqa: BLE001 - whatever it is, each waiting caller must be told
-            for job in batch:
+            for job in jobs if at_work is None else [at_work]:
                 if not job.result.done():
                     job.result.set_exception(error)
-            return
+            return at_work
         for job, result in done:
             job.result.set_result(result)
+        return None
 
     @staticmethod
     def _work(connection: sa.Connection, job: _Job, done: list[tuple[_Job, Any]]) -> None:
@@ -117,7 +130,11 @@ def open_database(settings: Settings) -> Iterator[Database]:
 
         bring_up_to_date(engine)
     except sa.exc.SQLAlchemyError as error:
+        engine.dispose()
         raise AmbassadorError(f"the database {engine.url!r} cannot be used: {_cause(error)}") from error
+    except AmbassadorError:
+        engine.dispose()
+        raise
     database = Database(engine)
     try:
         yield database

@@ -62,12 +62,12 @@ def claim(connection: sa.Connection, identity: Identity, certificate: DeviceCert
         }
         connection.execute(sa.insert(device).values(values))
         return True
-    if record.standing is not Standing.CLAIMED:
-        return True
-    if record.claimed_by != certificate.spki_sha256 and not claim_is_void(record, now):
+    own = record.claimed_by == certificate.spki_sha256
+    if record.standing is not Standing.CLAIMED or not (own or claim_is_void(record, now)):
         return False
-    connection.execute(_update(identity).values(claimed_by=certificate.spki_sha256, updated_at=now))
-    return True
+    unchanged = (device.c.claimed_by == record.claimed_by) & (device.c.updated_at == record.updated_at)
+    values = {"claimed_by": certificate.spki_sha256, "updated_at": now}
+    return connection.execute(_update(identity).where(unchanged).values(values)).rowcount == 1
 
 
 def release(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate) -> None:
@@ -142,4 +142,4 @@ def _update(identity: Identity) -> sa.Update:
 
 
 def _certificate_values(certificate: DeviceCertificate) -> dict[str, object]:
-    return {"certificate_serial": certificate.serial_hex, "certificate_subject": certificate.subject}
+    return {"certificate_serial": certificate.serial_hex[:64], "certificate_subject": certificate.subject}

@@ -1,0 +1,83 @@
+"""The migrations make exactly the tables the program uses, once, whoever runs them."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.settings import Settings
+from mtls_ambassador.store import migrations
+from mtls_ambassador.store.database import Database, make_engine, open_database
+from mtls_ambassador.store.schema import HEAD
+from mtls_ambassador.store.tables import metadata
+
+
+def test_head_is_the_newest_file() -> None:
+    files = sorted(path.name[:4] for path in (Path(migrations.__file__).parent / "versions").glob("[0-9]*.py"))
+    assert files[-1] == HEAD
+    assert files == [f"{number:04}" for number in range(1, len(files) + 1)]
+
+
+async def test_migrated_tables_are_the_tables_in_use(database: Database) -> None:
+    def differences(connection: sa.Connection) -> list[object]:
+        options = {"compare_type": True, "compare_server_default": True}
+        context = MigrationContext.configure(connection, opts=options)
+        return list(compare_metadata(context, metadata))
+
+    assert await database.run(differences) == []
+
+
+def test_opening_again_changes_nothing(settings: Settings) -> None:
+    for _ in range(2):
+        with open_database(settings):
+            pass
+
+
+def test_a_database_of_a_newer_program_is_refused_and_left_alone(settings: Settings) -> None:
+    with open_database(settings):
+        pass
+    engine = make_engine(settings)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(AmbassadorError, match=r"schema 9999, newer than this program's"), open_database(settings):
+        pass
+    with engine.begin() as connection:
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one() == "9999"
+    engine.dispose()
+
+
+OPEN = """
+import os, sys
+from mtls_ambassador.settings import Listen, Secret, Settings, Upstream
+from mtls_ambassador.store.database import open_database
+from pathlib import Path
+state, url = sys.argv[1:]
+settings = Settings(Listen("", 0), Path(), Path(), Path(), Upstream("http", "localhost", 80), state_dir=Path(state),
+                    database_url=Secret(url) if url else None)
+print("loaded", flush=True)
+sys.stdin.readline()
+with open_database(settings):
+    print("open")
+"""
+
+
+def test_several_processes_may_migrate_at_once(settings: Settings) -> None:
+    """Every replica of a new version does, when it starts."""
+    url = settings.database_url.reveal() if settings.database_url else ""
+    command = [sys.executable, "-c", OPEN, str(settings.state_dir), url]
+    pipe = subprocess.PIPE
+    started = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+    for process in started:
+        assert process.stdout
+        assert process.stdout.readline() == "loaded\n"
+    with ThreadPoolExecutor(len(started)) as pool:
+        results = list(pool.map(lambda process: process.communicate("go\n", timeout=60), started))
+    assert [(process.returncode, *result) for process, result in zip(started, results, strict=True)] == [
+        (0, "open\n", "")
+    ] * len(started)
