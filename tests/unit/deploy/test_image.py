@@ -1,8 +1,9 @@
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -20,9 +21,11 @@ BUILD, IMAGE = read_stages()
 
 
 @pytest.fixture(scope="module")
-def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the image has in /opt, built as the Dockerfile says."""
-    return build(BUILD, tmp_path_factory.mktemp("image"))
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What the image has in /opt, built as the Dockerfile says; not left behind, for it is large."""
+    folder = tmp_path_factory.mktemp("image")
+    yield build(BUILD, folder)
+    rmtree(folder)
 
 
 @pytest.fixture
