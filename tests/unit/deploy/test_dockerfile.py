@@ -62,7 +62,7 @@ def test_everything_installed_is_locked_by_hash_and_nothing_is_compiled() -> Non
 def test_build_lock_fits_the_build_system() -> None:
     (required,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     name, least = required.split(">=")
-    found = re.search(rf"^{name}==(\S+)", (ROOT / "deploy/docker/build.lock").read_text(), re.MULTILINE)
+    found = re.search(rf"^{name}==(\S+)", (ROOT / "requirements-build.lock").read_text(), re.MULTILINE)
     assert found
     assert tuple(map(int, found[1].split("."))) >= tuple(map(int, least.split(".")))
 
