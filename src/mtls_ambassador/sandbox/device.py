@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from yarl import URL
 
 from mtls_ambassador.sandbox import device_wire as wire
 from mtls_ambassador.sandbox.device_errors import DeviceError, Failure, Step, connection_error, http_error
-from mtls_ambassador.sandbox.device_tls import client_context
+from mtls_ambassador.sandbox.device_tls import client_context, find_alert
 from mtls_ambassador.sandbox.device_values import Answer, Deployment, DeviceConfig, Download, read_deployment
 from mtls_ambassador.sandbox.device_wire import AuthRequest, ClientStyle
 
@@ -83,7 +82,7 @@ class SimulatedDevice:
         """Replace the inventory: PUT, or PATCH where PUT is not allowed; by default device type and artifact name."""
         config = self.config
         attributes = attributes or {"device_type": config.device_type, "artifact_name": config.artifact_name}
-        body = wire.inventory_body(attributes)
+        body = wire.inventory_body(attributes, config.style)
         answer = await self.call("PUT", wire.INVENTORY_PATH, body=body, step=Step.INVENTORY)
         if answer.status == METHOD_NOT_ALLOWED and config.style is ClientStyle.GO:
             answer = await self.call("PATCH", wire.INVENTORY_PATH, body=body, step=Step.INVENTORY)
@@ -106,9 +105,9 @@ class SimulatedDevice:
 
     async def report_status(self, deployment_id: str, status: str, substate: str = "") -> None:
         """Report a deployment's status in Mender's words: downloading, installing, success, failure and so on."""
-        fields = {"status": status} | ({"substate": substate} if substate else {})
         path = f"{wire.DEPLOYMENTS_PATH}/{deployment_id}/status"
-        answer = await self.call("PUT", path, body=json.dumps(fields).encode(), step=Step.STATUS)
+        body = wire.status_body(status, substate, self.config.style)
+        answer = await self.call("PUT", path, body=body, step=Step.STATUS)
         if answer.status != NO_CONTENT:
             raise _refused(Step.STATUS, answer)
 
@@ -147,7 +146,7 @@ class SimulatedDevice:
                     server_hostname=self.config.server_hostname or None,
                 )
             except (aiohttp.ClientError, OSError) as error:
-                raise connection_error(Step.WEBSOCKET, error) from error
+                raise await self._explained(Step.WEBSOCKET, error) from error
             async with socket:
                 yield socket
 
@@ -202,6 +201,7 @@ class SimulatedDevice:
                     self._url(target),
                     data=body,
                     headers=headers,
+                    chunked=(isinstance(body, bytes) and wire.is_chunked(target, headers, self.config.style)) or None,
                     ssl=self._ssl(),
                     server_hostname=self.config.server_hostname or None,
                     allow_redirects=self.config.style is ClientStyle.GO,
@@ -209,7 +209,15 @@ class SimulatedDevice:
             ):
                 yield response
         except (aiohttp.ClientError, OSError) as error:
-            raise connection_error(step, error) from error
+            raise await self._explained(step, error) from error
+
+    async def _explained(self, step: Step, error: BaseException) -> DeviceError:
+        """The error, with the alert that a reset may have overtaken."""
+        found = connection_error(step, error)
+        if found.failure is Failure.DISCONNECTED and isinstance(context := self._ssl(), ssl.SSLContext):
+            alert = await find_alert(self.config, context)
+            return connection_error(step, alert) if alert else found
+        return found
 
     @contextlib.asynccontextmanager
     async def _client(self) -> AsyncIterator[aiohttp.ClientSession]:

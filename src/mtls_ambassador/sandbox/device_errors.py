@@ -75,7 +75,7 @@ def mender_error(body: bytes) -> str:
 def connection_error(step: Step, error: BaseException) -> DeviceError:
     """The error for what aiohttp, asyncio or ssl raised; the innermost cause decides."""
     for cause in _causes(error):
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError | ssl.SSLEOFError):
             return DeviceError(step, Failure.TLS, _tls_reason(cause))
     if isinstance(error, TimeoutError):
         return DeviceError(step, Failure.TIMEOUT, "timeout")
@@ -89,7 +89,7 @@ def connection_error(step: Step, error: BaseException) -> DeviceError:
 def _connect_error(step: Step, error: OSError) -> DeviceError:
     if isinstance(error, ConnectionRefusedError):
         return DeviceError(step, Failure.UNREACHABLE, "connection refused")
-    if isinstance(error, ConnectionError):
+    if isinstance(error, ConnectionError | ssl.SSLEOFError):
         return DeviceError(step, Failure.DISCONNECTED, "connection closed in the TLS handshake")
     return DeviceError(step, Failure.UNREACHABLE, error.strerror or str(error))
 

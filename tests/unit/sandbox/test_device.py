@@ -1,6 +1,5 @@
 """A simulated device against a TLS server that demands a certificate, on a free loopback port."""
 
-import asyncio
 import datetime as dt
 import hashlib
 import json
@@ -8,9 +7,10 @@ import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from aiohttp import web
@@ -189,18 +189,24 @@ async def test_an_alert_of_the_server_is_named(version: ssl.TLSVersion) -> None:
                 tls_minimum=version,
                 tls_maximum=version,
             )
-            async with SimulatedDevice(stranger) as device, asyncio.TaskGroup() as tasks:
-                tasks.create_task(asyncio.to_thread(refuse_one, listener))
+            thread = Thread(target=refuse_all, args=[listener])
+            thread.start()
+            async with SimulatedDevice(stranger) as device:
                 with pytest.raises(DeviceError, match=f"enrol: {alert}") as caught:
                     await device.authorize()
                 assert caught.value.failure is Failure.TLS
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
-def refuse_one(listener: socket.socket) -> None:
+def refuse_all(listener: socket.socket) -> None:
     """Blocking, because asyncio's server closes without sending its alert."""
-    connection, _ = listener.accept()
-    with connection, pytest.raises(ssl.SSLError):
-        server_context(make_server(CA, ["127.0.0.1"], VALID)).wrap_socket(connection, server_side=True)
+    context = server_context(make_server(CA, ["127.0.0.1"], VALID))
+    with suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection, suppress(ssl.SSLError):
+                context.wrap_socket(connection, server_side=True).close()
 
 
 async def test_no_certificate_is_refused_before_any_request() -> None:
