@@ -1,13 +1,14 @@
 """One row for every decision, never changed."""
 
 import datetime as dt
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from mtls_ambassador.store.tables import audit
 
 _INSERT = sa.insert(audit)
+_NAMES = [column.name for column in audit.c if not column.primary_key]
 _LENGTHS = {column.name: getattr(column.type, "length", None) or 1024 for column in audit.c}
 
 
@@ -32,7 +33,7 @@ class AuditEntry:
 
 def append(connection: sa.Connection, entry: AuditEntry) -> None:
     """Write one entry in the caller's transaction: what it tells of is committed with it or not at all."""
-    connection.execute(_INSERT, {name: _cut(name, value) for name, value in asdict(entry).items()})
+    connection.execute(_INSERT, {name: _cut(name, getattr(entry, name)) for name in _NAMES})
 
 
 def _cut(name: str, value: object) -> object:

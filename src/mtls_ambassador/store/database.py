@@ -8,9 +8,8 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +27,25 @@ MAX_BATCH = 256
 @dataclass(frozen=True, slots=True)
 class _Job:
     work: Callable[[sa.Connection], Any]
-    result: "Future[Any]" = field(default_factory=Future)
+    result: asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What came of a job, or the fault that ended it."""
+
+    job: _Job
+    result: Any = None
+    fault: Exception | None = None
+
+    def deliver(self) -> None:
+        """In the event loop, which alone may settle a future."""
+        if self.job.result.done():
+            return
+        if self.fault is not None:
+            self.job.result.set_exception(self.fault)
+        else:
+            self.job.result.set_result(self.result)
 
 
 class Database:
@@ -45,10 +62,10 @@ class Database:
 
         Fails closed: a fault of the database raises RefusedError STORE_FAILED, and nothing of `work` remains.
         """
-        job = _Job(work)
+        job = _Job(work, asyncio.get_running_loop().create_future())
         self._jobs.put(job)
         try:
-            result: T = await asyncio.wrap_future(job.result)
+            result: T = await job.result
         except sa.exc.IntegrityError:
             raise
         except sa.exc.SQLAlchemyError as error:
@@ -81,44 +98,54 @@ class Database:
         return batch, False
 
     def _commit(self, batch: list[_Job]) -> None:
-        """All jobs in one transaction; without the one that broke it, the others get another."""
-        # From here on no job can be cancelled, so that each future is ours alone to settle.
-        jobs = [job for job in batch if job.result.set_running_or_notify_cancel()]
-        while jobs:
-            broke = self._transact(jobs)
-            if broke is None:
-                return
-            jobs = [job for job in jobs if job is not broke and not job.result.done()]
-
-    def _transact(self, jobs: list[_Job]) -> _Job | None:
-        """One transaction; returns the job whose own work broke it, with nothing of the others done yet."""
-        done: list[tuple[_Job, Any]] = []
-        at_work: _Job | None = None
+        """All jobs in one transaction; when one has a fault, all once more, each behind a savepoint of its own."""
+        jobs = [job for job in batch if not job.result.cancelled()]
         try:
             with self.engine.begin() as connection:
-                for at_work in jobs:
-                    self._work(connection, at_work, done)
-                at_work = None
-        except Exception as error:  # noqa: BLE001 - whatever it is, each waiting caller must be told
-            for job in jobs if at_work is None else [at_work]:
-                if not job.result.done():
-                    job.result.set_exception(error)
-            return at_work
-        for job, result in done:
-            job.result.set_result(result)
-        return None
+                done = [_Done(job, job.work(connection)) for job in jobs]
+        except Exception:  # noqa: BLE001 - whose fault it is, and what is left of it, shows the second time
+            done = self._commit_apart(jobs)
+        if done:
+            # One call for all: waking the event loop costs more than many a job.
+            jobs[0].result.get_loop().call_soon_threadsafe(_deliver, done)
 
-    @staticmethod
-    def _work(connection: sa.Connection, job: _Job, done: list[tuple[_Job, Any]]) -> None:
+    def _commit_apart(self, jobs: list[_Job]) -> list[_Done]:
+        """As few transactions as there are jobs that break one, plus one for all the others."""
+        told: list[_Done] = []
+        while jobs:
+            done = self._transact(jobs)
+            told += done
+            finished = {id(each.job) for each in done}
+            jobs = [job for job in jobs if id(job) not in finished]
+        return told
+
+    def _transact(self, jobs: list[_Job]) -> list[_Done]:
+        """One transaction; when a job's own work breaks it, what is known is the fault of that job alone."""
+        done: list[_Done] = []
         try:
-            with connection.begin_nested():
-                result = job.work(connection)
-        except sa.exc.OperationalError:
-            raise
-        except Exception as error:  # noqa: BLE001 - this job's own fault; the others in the batch go on
-            job.result.set_exception(error)
-        else:
-            done.append((job, result))
+            with self.engine.begin() as connection:
+                for job in jobs:
+                    done.append(_work(connection, job))  # noqa: PERF401 - must hold what was done when one raises
+        except Exception as error:  # noqa: BLE001 - whatever it is, each waiting caller must be told
+            # When none was at work, the commit failed, and that is everybody's fault.
+            at_work = jobs[len(done) : len(done) + 1]
+            return [_Done(job, fault=error) for job in at_work or jobs]
+        return done
+
+
+def _work(connection: sa.Connection, job: _Job) -> _Done:
+    try:
+        with connection.begin_nested():
+            return _Done(job, job.work(connection))
+    except sa.exc.OperationalError:
+        raise
+    except Exception as error:  # noqa: BLE001 - this job's own fault; the others in the batch go on
+        return _Done(job, fault=error)
+
+
+def _deliver(done: list[_Done]) -> None:
+    for each in done:
+        each.deliver()
 
 
 @contextmanager

@@ -10,15 +10,43 @@ from mtls_ambassador.model.device import DeviceRecord, Pin, PinFacts, Standing
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.store.tables import approval, device, pin
 
+# Each statement is made once: to build one costs SQLAlchemy more than to run it.
+_WHOSE = device.c.identity_sha256 == sa.bindparam("whose")
 _RECORD = sa.select(
     device.c.standing, device.c.auth_key_sha256, device.c.device_id, device.c.claimed_by, device.c.updated_at
-).where(device.c.identity_sha256 == sa.bindparam("identity"))
+).where(_WHOSE)
+_INSERT = sa.insert(device)
+_UPDATE = sa.update(device).where(_WHOSE)
+_ENROLLED = sa.func.coalesce(device.c.enrolled_at, sa.bindparam("now", type_=device.c.enrolled_at.type))
+_ACCEPT = _UPDATE.values(enrolled_at=_ENROLLED)
+_TAKE_OVER = _UPDATE.where(
+    device.c.claimed_by == sa.bindparam("claimed_before"), device.c.updated_at == sa.bindparam("updated_before")
+)
 _SPEAKS_FOR = sa.select(pin.c.identity_sha256).where(pin.c.spki_sha256 == sa.bindparam("spki"))
+_HOLDERS = sa.select(pin.c.spki_sha256, pin.c.issuer, pin.c.subject).where(
+    pin.c.identity_sha256 == sa.bindparam("whose")
+)
+_SHARED = (
+    sa.select(pin.c.spki_sha256)
+    .where(
+        pin.c.subject == sa.bindparam("subject"),
+        pin.c.issuer == sa.bindparam("issuer"),
+        pin.c.identity_sha256 != sa.bindparam("whose"),
+    )
+    .exists()
+)
+_APPROVED = (
+    sa.select(approval.c.spki_sha256)
+    .where(approval.c.identity_sha256 == sa.bindparam("whose"), approval.c.spki_sha256 == sa.bindparam("spki"))
+    .exists()
+)
+_SHARED_AND_APPROVED = sa.select(_SHARED, _APPROVED)
+_INSERT_PIN = sa.insert(pin)
 
 
 def read_record(connection: sa.Connection, identity: Identity) -> DeviceRecord | None:
     """The record of an identity."""
-    row = connection.execute(_RECORD, {"identity": identity.sha256}).one_or_none()
+    row = connection.execute(_RECORD, {"whose": identity.sha256}).one_or_none()
     return DeviceRecord(Standing(row.standing), *row[1:]) if row else None
 
 
@@ -27,23 +55,20 @@ def read_pins(connection: sa.Connection, identity: Identity, certificate: Device
     speaks_for = connection.execute(_SPEAKS_FOR, {"spki": certificate.spki_sha256}).scalar_one_or_none() or ""
     if speaks_for == identity.sha256:
         return PinFacts(key_speaks_for=speaks_for)
-    here = pin.c.identity_sha256 == identity.sha256
-    holders = connection.execute(sa.select(pin.c.spki_sha256, pin.c.issuer, pin.c.subject).where(here))
-    same_name = (pin.c.subject == certificate.subject) & (pin.c.issuer == certificate.issuer)
+    asked = {
+        "whose": identity.sha256,
+        "spki": certificate.spki_sha256,
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+    }
+    holders = connection.execute(_HOLDERS, {"whose": identity.sha256})
+    shared, approved = connection.execute(_SHARED_AND_APPROVED, asked).one()
     return PinFacts(
         key_speaks_for=speaks_for,
         holders=tuple(Pin(*row) for row in holders),
-        subject_is_shared=_exists(connection, pin, same_name & ~here),
-        move_approved=_exists(
-            connection,
-            approval,
-            (approval.c.identity_sha256 == identity.sha256) & (approval.c.spki_sha256 == certificate.spki_sha256),
-        ),
+        subject_is_shared=bool(shared),
+        move_approved=bool(approved),
     )
-
-
-def _exists(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> bool:
-    return connection.execute(sa.select(sa.literal(1)).select_from(table).where(where).limit(1)).first() is not None
 
 
 def claim(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate, now: dt.datetime) -> bool:
@@ -60,14 +85,19 @@ def claim(connection: sa.Connection, identity: Identity, certificate: DeviceCert
             "claimed_by": certificate.spki_sha256,
             "updated_at": now,
         }
-        connection.execute(sa.insert(device).values(values))
+        connection.execute(_INSERT, values)
         return True
     own = record.claimed_by == certificate.spki_sha256
     if record.standing is not Standing.CLAIMED or not (own or claim_is_void(record, now)):
         return False
-    unchanged = (device.c.claimed_by == record.claimed_by) & (device.c.updated_at == record.updated_at)
-    values = {"claimed_by": certificate.spki_sha256, "updated_at": now}
-    return connection.execute(_update(identity).where(unchanged).values(values)).rowcount == 1
+    values = {
+        "whose": identity.sha256,
+        "claimed_before": record.claimed_by,
+        "updated_before": record.updated_at,
+        "claimed_by": certificate.spki_sha256,
+        "updated_at": now,
+    }
+    return connection.execute(_TAKE_OVER, values).rowcount == 1
 
 
 def release(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate) -> None:
@@ -97,29 +127,28 @@ def record_accepted(
         "claimed_by": "",
         "updated_at": now,
     }
-    enrolled = sa.func.coalesce(device.c.enrolled_at, sa.bindparam("enrolled", now, device.c.enrolled_at.type))
-    if connection.execute(_update(identity).values(values | {"enrolled_at": enrolled})).rowcount == 0:
+    if connection.execute(_ACCEPT, values | {"whose": identity.sha256, "now": now}).rowcount == 0:
         own = {"identity_sha256": identity.sha256, "identity": identity.canonical, "enrolled_at": now}
-        connection.execute(sa.insert(device).values(values | own))
+        connection.execute(_INSERT, values | own)
 
 
 def record_withdrawn(connection: sa.Connection, identity: Identity, now: dt.datetime) -> None:
     """Mender accepted this identity once and no longer does."""
-    connection.execute(_update(identity).values(standing=Standing.WITHDRAWN.value, auth_key_sha256="", updated_at=now))
+    values = {"standing": Standing.WITHDRAWN.value, "auth_key_sha256": "", "updated_at": now}
+    connection.execute(_UPDATE, values | {"whose": identity.sha256})
 
 
 def add_pin(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate, now: dt.datetime) -> None:
     """From now on the certificate's key speaks for the identity, unless it speaks for one already."""
-    if not _exists(connection, pin, pin.c.spki_sha256 == certificate.spki_sha256):
-        connection.execute(
-            sa.insert(pin).values(
-                spki_sha256=certificate.spki_sha256,
-                identity_sha256=identity.sha256,
-                issuer=certificate.issuer,
-                subject=certificate.subject,
-                pinned_at=now,
-            )
-        )
+    if connection.execute(_SPEAKS_FOR, {"spki": certificate.spki_sha256}).first() is None:
+        values = {
+            "spki_sha256": certificate.spki_sha256,
+            "identity_sha256": identity.sha256,
+            "issuer": certificate.issuer,
+            "subject": certificate.subject,
+            "pinned_at": now,
+        }
+        connection.execute(_INSERT_PIN, values)
 
 
 def release_pins(connection: sa.Connection, identity: Identity) -> None:
@@ -135,10 +164,6 @@ def approve_move(
     connection.execute(sa.delete(approval).filter_by(**key))
     connection.execute(sa.insert(approval).values(**key, approved_by=approved_by, approved_at=now))
     connection.execute(sa.delete(pin).where(pin.c.spki_sha256 == spki_sha256))
-
-
-def _update(identity: Identity) -> sa.Update:
-    return sa.update(device).where(device.c.identity_sha256 == identity.sha256)
 
 
 def _certificate_values(certificate: DeviceCertificate) -> dict[str, object]:
