@@ -210,6 +210,8 @@ class EnrolDevice:
             await self._database.run(lambda c: append(c, entry))
         except RefusedError as error:
             log.error("audit not written", error=str(error), request_id=call.request_id)  # noqa: TRY400 - no traceback
+        except Exception:
+            log.exception("audit not written", request_id=call.request_id)
 
 
 def _read_certificate(header: str) -> DeviceCertificate:
