@@ -117,6 +117,6 @@ def _tls_reason(error: ssl.SSLError) -> str:
     """`alert certificate_required` for an alert of the other side (RFC 8446 section 6), else what we found wrong."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"server certificate: {error.verify_message.rstrip('.')}"
-    reason = error.reason or "TLS failure"
+    reason = getattr(error, "reason", None) or "handshake failed"
     _, found, alert = reason.partition("ALERT_")
     return f"alert {alert.lower()}" if found else reason.lower().replace("_", " ")

@@ -20,7 +20,7 @@ from mtls_ambassador.sandbox.real_isolation import DYING, isolated, links_into, 
 __all__ = ["RealClient", "RealClientConfig", "RealClientError"]
 
 CLIENT, CONNECT, BUS = "mender", "mender-connect", "dbus-daemon"
-START_SECONDS = 10
+START_SECONDS = 30
 
 
 class RealClientError(AmbassadorError):
