@@ -1,6 +1,8 @@
 """What Envoy prints, as lines of our log: refused handshakes in plain words, its own messages with their level."""
 
 import json
+from collections import Counter
+from collections.abc import Callable
 
 import structlog
 
@@ -32,23 +34,52 @@ CAUSES = {
 }
 """Words of BoringSSL and Envoy to plain ones; the first one found counts."""
 
+WINDOW = 1.0
+LINES_PER_WINDOW = 20
+
 
 def cause(reason: str) -> str:
     """Why a handshake failed, in plain words; Envoy's own where there are none."""
     return next((words for code, words in CAUSES.items() if code.lower() in reason.lower()), reason.replace("_", " "))
 
 
-def from_output(line: bytes) -> None:
-    """One line of Envoy's standard output: a refused handshake, or a text we hand on as it is."""
-    log = structlog.get_logger()
-    try:
-        fields = json.loads(line)
-        reason = fields[HANDSHAKE_KEY]
-    except (ValueError, TypeError, KeyError):
-        log.info("envoy says", text=line.decode(errors="replace").rstrip())
-        return
-    known = {key: fields.get(key) for key in ("address", "serial", "subject", "issuer") if fields.get(key)}
-    log.warning("handshake refused", cause=cause(str(reason)), **known)
+class HandshakeLog:
+    """Lines of Envoy's standard output: refused handshakes, and texts handed on as they are.
+
+    Anyone can make handshakes fail, so that each second has only so many lines of its own; the rest of that second is
+    one line of counts, and none is lost.
+    """
+
+    def __init__(self, later: Callable[[float, Callable[[], None]], object]) -> None:
+        """Take `later(seconds, call)`, which calls `call` after that time."""
+        self._later = later
+        self._lines = 0
+        self._unnamed: Counter[str] = Counter()
+
+    def read(self, line: bytes) -> None:
+        """One line."""
+        try:
+            fields = json.loads(line)
+            why = cause(str(fields[HANDSHAKE_KEY]))
+        except (ValueError, TypeError, KeyError):
+            structlog.get_logger().info("envoy says", text=line.decode(errors="replace").rstrip())
+            return
+        if self._lines == 0:
+            self._later(WINDOW, self.end_window)
+        self._lines += 1
+        if self._lines > LINES_PER_WINDOW:
+            self._unnamed[why] += 1
+            return
+        known = {key: fields.get(key) for key in ("address", "serial", "subject", "issuer") if fields.get(key)}
+        structlog.get_logger().warning("handshake refused", cause=why, **known)
+
+    def end_window(self) -> None:
+        """Say how many more there were, and begin anew."""
+        if self._unnamed:
+            counts = dict(self._unnamed.most_common())
+            structlog.get_logger().warning("more handshakes refused", count=self._unnamed.total(), causes=counts)
+        self._lines = 0
+        self._unnamed.clear()
 
 
 class EnvoyLog:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ class _Gateway:
             "Envoy",
             process.arguments(settings, paths, machine.cores()),
             self._admin.is_ready,
-            on_output=envoy_lines.from_output,
+            on_output=envoy_lines.HandshakeLog(_later).read,
             on_error=envoy_log.read,
             last_words=envoy_log.last_error,
         )
@@ -161,6 +161,10 @@ class _Gateway:
             return False
         writer.close()
         return True
+
+
+def _later(seconds: float, call: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(seconds, call)
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

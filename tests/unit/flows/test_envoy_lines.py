@@ -1,11 +1,16 @@
 """Envoy's output becomes lines of our log."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 import structlog
 
-from mtls_ambassador.flows.envoy_lines import EnvoyLog, cause, from_output
+from mtls_ambassador.flows.envoy_lines import LINES_PER_WINDOW, EnvoyLog, HandshakeLog, cause
+
+
+def never(seconds: float, call: Callable[[], None]) -> None:
+    """A clock that stands still."""
 
 
 @pytest.mark.parametrize(
@@ -30,7 +35,7 @@ def test_causes_in_plain_words(reason: str, words: str) -> None:
 def test_a_refused_handshake() -> None:
     fields = {"refused_handshake": "certificate_has_expired", "address": "192.0.2.1:5", "serial": "0a", "subject": None}
     with structlog.testing.capture_logs() as lines:
-        from_output(json.dumps(fields).encode())
+        HandshakeLog(never).read(json.dumps(fields).encode())
     assert lines == [
         {
             "event": "handshake refused",
@@ -45,7 +50,7 @@ def test_a_refused_handshake() -> None:
 @pytest.mark.parametrize("line", [b"not json\n", b"[1]\n", b"{}\n", b'"text"\n', b"\xff\n"])
 def test_anything_else_is_handed_on(line: bytes) -> None:
     with structlog.testing.capture_logs() as lines:
-        from_output(line)
+        HandshakeLog(never).read(line)
     assert [each["event"] for each in lines] == ["envoy says"]
 
 
@@ -64,3 +69,25 @@ def test_envoys_own_log(line: bytes, level: str, text: str) -> None:
         log.read(line)
     assert [(each["log_level"], each["text"]) for each in lines] == [(level, text)]
     assert log.last_error() == (text if level == "error" else "")
+
+
+def test_a_flood_becomes_counts_and_none_is_lost() -> None:
+    windows: list[Callable[[], None]] = []
+    log = HandshakeLog(lambda _, call: windows.append(call))
+    with structlog.testing.capture_logs() as lines:
+        for reason in ["HTTP_REQUEST"] * LINES_PER_WINDOW + ["HTTP_REQUEST"] * 3 + ["certificate_has_expired"]:
+            log.read(json.dumps({"refused_handshake": reason}).encode())
+        assert len(windows) == 1
+        windows[0]()
+        log.read(b'{"refused_handshake": "HTTP_REQUEST"}')
+        windows[1]()
+    assert [each["event"] for each in lines] == [
+        *["handshake refused"] * LINES_PER_WINDOW,
+        "more handshakes refused",
+        "handshake refused",
+    ]
+    assert lines[LINES_PER_WINDOW]["count"] == 4
+    assert lines[LINES_PER_WINDOW]["causes"] == {
+        "plain HTTP instead of TLS": 3,
+        "the device certificate has expired": 1,
+    }
