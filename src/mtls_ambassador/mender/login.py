@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import time
 from http import HTTPStatus
 
@@ -10,6 +11,7 @@ from mtls_ambassador.model.reason import Reason, RefusedError
 from mtls_ambassador.settings import Settings
 
 LOGIN_PATH = "/api/management/v1/useradm/auth/login"
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 PAUSE_AFTER_REFUSAL = 5.0
 """Seconds during which a refused login is not tried again: a wrong password must not become a login storm."""
 
@@ -24,6 +26,8 @@ class Login:
         self._access_token = settings.mender_token
         self._token: str | None = None
         self._lock = asyncio.Lock()
+        self._failures = 0
+        self._failed: RefusedError | None = None
         self._refused_until = 0.0
 
     async def token(self, *, not_this: str | None = None) -> str:
@@ -33,11 +37,23 @@ class Login:
             if token == not_this:
                 raise RefusedError(Reason.LOGIN_REFUSED, "the personal access token is not valid (any more)")
             return token
+        failures = self._failures
         async with self._lock:
             if self._token is None or self._token == not_this:
                 self._token = None
-                self._token = await self._log_in()
+                if self._failed and self._failures != failures:
+                    # Tried, and failed, while this call waited: asking again in turn would be a storm.
+                    raise RefusedError(self._failed.reason, self._failed.detail, retry_after=self._failed.retry_after)
+                self._token = await self._try()
             return self._token
+
+    async def _try(self) -> str:
+        try:
+            return await self._log_in()
+        except RefusedError as error:
+            self._failures += 1
+            self._failed = error
+            raise
 
     async def _log_in(self) -> str:
         if time.monotonic() < self._refused_until:
@@ -49,4 +65,7 @@ class Login:
         if answer.status != HTTPStatus.OK:
             self._refused_until = time.monotonic() + PAUSE_AFTER_REFUSAL
             raise RefusedError(Reason.LOGIN_REFUSED, f"HTTP {answer.status} for user {self._user}")
-        return answer.body.decode("ascii", "replace").strip()
+        token = answer.body.strip().decode("ascii", "replace")
+        if not _TOKEN.fullmatch(token):
+            raise RefusedError(Reason.UPSTREAM_FAILED, "login: HTTP 200 without a token")
+        return token

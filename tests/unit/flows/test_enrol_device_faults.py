@@ -35,7 +35,7 @@ HOW = {
     "429": ({"status": 429, "retry_after": "7"}, Reason.UPSTREAM_THROTTLED),
     "reset": ({"drop": True}, Reason.UPSTREAM_UNREACHABLE),
     "answer lost": ({"drop": True, "after": True}, Reason.UPSTREAM_UNREACHABLE),
-    "slow": ({"latency": 2.0}, Reason.UPSTREAM_SLOW),
+    "slow": ({"latency": 3.0}, Reason.UPSTREAM_SLOW),
 }
 
 
@@ -43,6 +43,10 @@ def fault(call: str, how: str) -> tuple[Fault, Reason]:
     where = CALLS[call]
     members, reason = HOW[how]
     return Fault(path=where.path, method=where.method, count=1, **members), reason  # type: ignore[arg-type]  # a table
+
+
+def limits_for(how: str) -> Limits:
+    return Limits(upstream_timeout=0.7 if how == "slow" else 20)
 
 
 async def standing(bench: Bench, identity: Identity) -> str | None:
@@ -53,7 +57,7 @@ async def standing(bench: Bench, identity: Identity) -> str | None:
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("call", ["login", "preauthorize", "forward"])
 async def test_a_new_device(tmp_path: Path, call: str, how: str) -> None:
-    async with Bench.running(tmp_path, limits=Limits(upstream_timeout=0.5)) as bench:
+    async with Bench.running(tmp_path, limits=limits_for(how)) as bench:
         pair = bench.device()
         broken, reason = fault(call, how)
         bench.sandbox.faults.add(broken)
@@ -69,7 +73,7 @@ async def test_a_new_device(tmp_path: Path, call: str, how: str) -> None:
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("call", ["look", "forward", "accept"])
 async def test_a_known_device_with_a_new_key(tmp_path: Path, call: str, how: str) -> None:
-    async with Bench.running(tmp_path, limits=Limits(upstream_timeout=0.5)) as bench:
+    async with Bench.running(tmp_path, limits=limits_for(how)) as bench:
         pair, key = bench.device(), make_key()
         await bench.ask(pair, "a")
         broken, reason = fault(call, how)
@@ -87,7 +91,7 @@ async def test_a_known_device_with_a_new_key(tmp_path: Path, call: str, how: str
 
 @pytest.mark.parametrize("how", HOW)
 async def test_a_known_device(tmp_path: Path, how: str) -> None:
-    async with Bench.running(tmp_path, limits=Limits(upstream_timeout=0.5)) as bench:
+    async with Bench.running(tmp_path, limits=limits_for(how)) as bench:
         pair = bench.device()
         await bench.ask(pair, "a")
         broken, reason = fault("forward", how)
