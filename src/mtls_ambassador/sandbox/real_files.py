@@ -57,8 +57,8 @@ def write_folder(folder: Path, config: RealClientConfig) -> None:
     _write(folder / "data/device_type", f"device_type={config.device_type}\n".encode())
     _write(folder / "identity/mender-device-identity", _script({"mac": config.mac}), 0o700)
     _write(folder / "inventory/mender-inventory-demo", _script(config.inventory), 0o700)
-    hosts = {"localhost": "127.0.0.1"} | dict(config.hosts)
-    _write(folder / "hosts", "".join(f"{address} {name}\n" for name, address in hosts.items()).encode())
+    own = "".join(f"{address} {name}\n" for name, address in config.hosts.items())
+    _write(folder / "hosts", own.encode() + Path("/etc/hosts").read_bytes())
     _write(folder / "dbus.conf", BUS.format(path=folder / "bus").encode())
 
 

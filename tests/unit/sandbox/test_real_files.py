@@ -53,7 +53,7 @@ def test_the_scripts_print_the_identity_and_the_inventory(tmp_path: Path) -> Non
 def test_only_this_device_knows_its_hosts(tmp_path: Path) -> None:
     config = RealClientConfig("https://x", PAIR, b"", "02:00", hosts={"my-server.com": "127.0.0.1"})
     write_folder(tmp_path, config)
-    assert (tmp_path / "hosts").read_text() == "127.0.0.1 localhost\n127.0.0.1 my-server.com\n"
+    assert (tmp_path / "hosts").read_text() == "127.0.0.1 my-server.com\n" + Path("/etc/hosts").read_text()
     assert all((tmp_path / source).exists() for source, _ in (*OVERLAYS, *LINKS))
 
 
