@@ -148,7 +148,10 @@ def _builder(subject: x509.Name, key: PrivateKey, validity: Validity, issuer: Pa
     )
     if issuer is None:
         return builder
-    ski = issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    try:
+        ski = issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return builder  # the seed's CA is X.509 v1 and has none
     aki = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
     return builder.add_extension(aki, critical=False)
 
