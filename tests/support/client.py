@@ -39,10 +39,10 @@ def request(target: str, *headers: str, method: str = "GET", body: bytes = b"", 
     return "\r\n".join([*lines, "", ""]).encode("latin1") + body
 
 
-async def ask(port: int, context: ssl.SSLContext, data: bytes) -> Answer:
+async def ask(port: int, context: ssl.SSLContext, data: bytes, *, host: str = "127.0.0.1") -> Answer:
     """Connect, send the bytes, read one answer to its end."""
     async with asyncio.timeout(PATIENCE):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+        reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname="localhost")
         try:
             writer.write(data)
             head = await reader.readuntil(b"\r\n\r\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mtls_ambassador.envoy.process import Admin
 from support.client import PATIENCE, ask, request, talk
 from support.gateway import STUB, Gateway
 from support.pki import Pki
@@ -61,6 +62,7 @@ async def test_connections_are_counted(tmp_path: Path) -> None:
         ]
         with pytest.raises((OSError, EOFError)):
             await ask(gateway.port, context, STATUS)
+        assert await Admin(gateway.runtime / "admin.sock").is_ready(), "the supervisor must get through all the same"
         for _, writer in held:
             writer.transport.abort()
         async with asyncio.timeout(PATIENCE):
