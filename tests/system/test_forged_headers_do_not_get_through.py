@@ -63,6 +63,7 @@ async def test_only_the_truth_arrives(tmp_path: Path) -> None:
         answer = await ask(
             gateway.port, context, request("/api/devices/v1/authentication/auth_requests", *FORGED, *KEPT)
         )
+        assert "server" not in answer.headers, "nobody need know what the service is made of"
         told = [(name.lower(), value) for name, value in answer.json["headers"]]
         assert not [each for each in told if "forged" in each[1].lower() or "6.6.6.6" in each[1]], told
         certificates = [unquote(value) for name, value in told if name == "x-mtls-peer-certificate"]

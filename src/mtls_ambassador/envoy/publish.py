@@ -49,7 +49,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _reason(output: str) -> str:
-    """The first line that says what is wrong, without the path of our own file."""
+    """The first line that says what is wrong, without our own file's path and protobuf's random runs of spaces."""
     line = next((line for line in output.splitlines() if line.strip()), "")
     plain = next((text for code, text in _PLAIN.items() if code in line), "")
-    return _WRAPPING.sub("", line).strip() + (f" ({plain})" if plain else "")
+    return " ".join(_WRAPPING.sub("", line).split()) + (f" ({plain})" if plain else "")

@@ -52,7 +52,8 @@ def _decision_route(settings: Settings) -> dict[str, Any]:
     action["retry_policy"] = _retry(DECISION_RETRIES) | {
         "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}
     }
-    return {"route": action, "request_headers_to_add": [certificate]}
+    # The service's library names itself and its version there.
+    return {"route": action, "request_headers_to_add": [certificate], "response_headers_to_remove": ["server"]}
 
 
 def _upstream_action(settings: Settings) -> dict[str, Any]:

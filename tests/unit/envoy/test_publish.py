@@ -45,7 +45,7 @@ def test_a_bad_one_leaves_the_old_and_is_kept_beside(tmp_path: Path, settings: S
     target = tmp_path / "envoy.json"
     target.write_text("old")
     bad = config(settings, tmp_path) | {"bogus": 1}
-    with pytest.raises(AmbassadorError, match=r"Envoy refuses .* no\s+such field: 'bogus'"):
+    with pytest.raises(AmbassadorError, match=r"Envoy refuses .* no such field: 'bogus'"):
         publish(binary(settings), bad, target)
     assert target.read_text() == "old"
     assert json.loads((tmp_path / "envoy.json.rejected").read_text()) == bad
