@@ -13,6 +13,14 @@ from cryptography.x509.oid import NameOID
 
 from mtls_ambassador.model.certificate import DeviceCertificate
 
+_UNREADABLE = (
+    TypeError,  # of a name whose text is a bit string
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises beside ValueError."""
 _SUBJECT_NAMES = {"cn": NameOID.COMMON_NAME, "o": NameOID.ORGANIZATION_NAME, "ou": NameOID.ORGANIZATIONAL_UNIT_NAME}
 
 
@@ -27,11 +35,14 @@ def device_certificate_from_header(value: str) -> DeviceCertificate:
 
 def device_certificate(pem: bytes) -> DeviceCertificate:
     """Read a PEM certificate of X.509 version 1 or 3. Raises ValueError when it cannot be read."""
-    certificate = x509.load_pem_x509_certificate(pem)
     try:
-        spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except UnsupportedAlgorithm as error:
-        raise ValueError(f"the key of the certificate is of an unknown kind: {error}") from error
+        return _read(x509.load_pem_x509_certificate(pem))
+    except _UNREADABLE as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _read(certificate: x509.Certificate) -> DeviceCertificate:
+    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return DeviceCertificate(
         serial=certificate.serial_number,
         issuer=certificate.issuer.rfc4514_string(),

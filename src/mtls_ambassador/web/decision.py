@@ -1,5 +1,6 @@
 """The decision endpoint: what Envoy sends here instead of upstream, on a Unix socket only Envoy can reach."""
 
+import math
 import random
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -52,7 +53,7 @@ def make_app(enrol: EnrolDevice, metrics: Metrics) -> web.Application:
 
 
 async def _read_call(request: web.Request) -> AuthCall:
-    headers = request.headers
+    headers = _readable(request.headers)
     return AuthCall(
         body=await _read_body(request),
         signature=headers.get("X-MEN-Signature"),
@@ -62,6 +63,14 @@ async def _read_call(request: web.Request) -> AuthCall:
         address=headers.get("X-Forwarded-For", ""),
         request_id=headers.get(REQUEST_ID_HEADER, ""),
     )
+
+
+def _readable(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """The headers with what is no UTF-8 replaced: neither the HTTP client nor the store could take such a byte."""
+    texts = CIMultiDict[str]()
+    for name, value in headers.items():
+        texts.add(name, value if value.isascii() else value.encode(errors="surrogateescape").decode(errors="replace"))
+    return texts
 
 
 async def _read_body(request: web.Request) -> bytes:
@@ -92,7 +101,7 @@ def _respond(outcome: Outcome, request_id: str) -> web.Response:
     if outcome.reason.verdict is Verdict.LATER:
         low, high = RETRY_AFTER
         wait = outcome.retry_after or random.uniform(low, high)  # noqa: S311 - spreads load, hides nothing
-        headers["Retry-After"] = f"{wait:.0f}"
+        headers["Retry-After"] = str(math.ceil(wait))
     return _error(outcome.status, _text(outcome), request_id, headers)
 
 

@@ -25,6 +25,8 @@ from mtls_ambassador.web import admin, decision
 from mtls_ambassador.web.metrics import Metrics
 
 log = structlog.get_logger("service")
+MAX_HEADER = 128 * 1024
+"""Bytes of one header: the certificate, URL-encoded, and what Envoy has let through are never longer."""
 SHUTDOWN_WITHIN = 8.0
 """Seconds for auth requests under way when the service ends."""
 
@@ -45,8 +47,8 @@ async def serve(settings: Settings, paths: RuntimePaths) -> None:
                 return await _readiness(draining, database, paths)
 
             async with (
-                _serving(admin.make_app(readiness, metrics)) as admin_runner,
-                _serving(decision.make_app(enrol, metrics)) as decision_runner,
+                serving(admin.make_app(readiness, metrics)) as admin_runner,
+                serving(decision.make_app(enrol, metrics)) as decision_runner,
             ):
                 await _listen(admin_runner, settings.admin_listen, "MTLS_ADMIN_LISTEN")
                 await _listen_on_socket(decision_runner, paths.decision_socket)
@@ -74,8 +76,17 @@ def _now() -> dt.datetime:
 
 
 @asynccontextmanager
-async def _serving(app: web.Application) -> AsyncIterator[web.AppRunner]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_WITHIN, handle_signals=False)
+async def serving(app: web.Application) -> AsyncIterator[web.AppRunner]:
+    """An application made ready to be listened with, and shut down at the end of the block."""
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_WITHIN,
+        handle_signals=False,
+        auto_decompress=False,  # the signature covers the bytes as they came
+        max_line_size=MAX_HEADER,
+        max_field_size=MAX_HEADER,
+    )
     await runner.setup()
     try:
         yield runner
