@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from mtls_ambassador import __version__
 from mtls_ambassador.web import admin
 from mtls_ambassador.web.metrics import Metrics
 from unit.deploy.dockerfile import ROOT
@@ -162,7 +163,7 @@ def test_kustomizations_name_files_that_exist(folder: str) -> None:
 
 def test_image_is_this_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert one(BASE / "kustomization.yaml")["images"] == [{"name": project["name"], "newTag": project["version"]}]
+    assert one(BASE / "kustomization.yaml")["images"] == [{"name": project["name"], "newTag": __version__}]
     assert GATEWAY["image"] == project["name"]
     (settings,) = one(BASE / "kustomization.yaml")["configMapGenerator"]
     assert GATEWAY["envFrom"] == [{"configMapRef": {"name": settings["name"]}}]
