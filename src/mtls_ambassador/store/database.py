@@ -5,9 +5,8 @@ is being written goes into the next one, so a burst of devices costs few syncs t
 """
 
 import asyncio
-import queue
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,21 +48,26 @@ class _Done:
 
 
 class Database:
-    """Runs functions on a connection, each in a transaction of its own meaning. Close it when done."""
+    """Runs functions on a connection, each in a transaction of its own meaning, for one event loop. Close it when done."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="store", daemon=True)
-        self._thread.start()
+        self._waiting: list[_Job] = []
+        self._is_at_work = False
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
     async def run(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` and commit; it sees all earlier ones and is all or nothing.
 
         Fails closed: a fault of the database raises RefusedError STORE_FAILED, and nothing of `work` remains.
         """
-        job = _Job(work, asyncio.get_running_loop().create_future())
-        self._jobs.put(job)
+        loop = asyncio.get_running_loop()
+        job = _Job(work, loop.create_future())
+        self._waiting.append(job)
+        if not self._is_at_work:
+            self._is_at_work = True
+            # After all that is ready to run now, so that what it brings goes into the same transaction.
+            loop.call_soon(self._hand_over)
         try:
             result: T = await job.result
         except sa.exc.IntegrityError:
@@ -74,28 +78,20 @@ class Database:
 
     def close(self) -> None:
         """Finish what waits, then disconnect."""
-        self._jobs.put(None)
-        self._thread.join()
+        while self._waiting:
+            self._submit()
+        self._thread.shutdown()
         self.engine.dispose()
 
-    def _serve(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            batch, last = self._batch(job)
-            self._commit(batch)
-            if last:
-                return
+    def _hand_over(self) -> None:
+        """Give the thread all that waits, one batch at a time; what comes meanwhile makes the next one."""
+        self._is_at_work = bool(self._waiting)
+        if self._waiting:
+            self._submit()
 
-    def _batch(self, first: _Job) -> tuple[list[_Job], bool]:
-        batch = [first]
-        while len(batch) < MAX_BATCH:
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                break
-            if job is None:
-                return batch, True
-            batch.append(job)
-        return batch, False
+    def _submit(self) -> None:
+        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        self._thread.submit(self._commit, batch)
 
     def _commit(self, batch: list[_Job]) -> None:
         """All jobs in one transaction; when one has a fault, all once more, each behind a savepoint of its own."""
@@ -105,9 +101,12 @@ class Database:
                 done = [_Done(job, job.work(connection)) for job in jobs]
         except Exception:  # noqa: BLE001 - whose fault it is, and what is left of it, shows the second time
             done = self._commit_apart(jobs)
-        if done:
-            # One call for all: waking the event loop costs more than many a job.
-            jobs[0].result.get_loop().call_soon_threadsafe(_deliver, done)
+        batch[0].result.get_loop().call_soon_threadsafe(self._deliver, done)
+
+    def _deliver(self, done: list[_Done]) -> None:
+        for each in done:
+            each.deliver()
+        self._hand_over()
 
     def _commit_apart(self, jobs: list[_Job]) -> list[_Done]:
         """As few transactions as there are jobs that break one, plus one for all the others."""
@@ -141,11 +140,6 @@ def _work(connection: sa.Connection, job: _Job) -> _Done:
         raise
     except Exception as error:  # noqa: BLE001 - this job's own fault; the others in the batch go on
         return _Done(job, fault=error)
-
-
-def _deliver(done: list[_Done]) -> None:
-    for each in done:
-        each.deliver()
 
 
 @contextmanager
