@@ -48,7 +48,7 @@ class _Done:
 
 
 class Database:
-    """Runs functions on a connection, each in a transaction of its own meaning, for one event loop. Close it when done."""
+    """Runs functions on a connection, for one event loop, each in a transaction of its own meaning. Close when done."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
