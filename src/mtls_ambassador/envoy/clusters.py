@@ -18,14 +18,12 @@ def upstream(settings: Settings, machine: Machine) -> dict[str, Any]:
     target = settings.upstream
     cluster = _cluster(UPSTREAM, _socket(target.host, target.port), settings.limits)
     cluster |= {
-        "type": "STATIC",
         "connect_timeout": f"{settings.limits.upstream_connect_timeout:g}s",
         "upstream_connection_options": {
             "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4}
         },
     }
-    if not is_address(target.host):
-        cluster |= _by_name()
+    cluster |= {"type": "STATIC"} if is_address(target.host) else _by_name()
     if target.is_tls:
         cluster["transport_socket"] = upstream_side(settings, machine)
     return cluster
@@ -42,13 +40,15 @@ def decision(settings: Settings, paths: RuntimePaths) -> dict[str, Any]:
 
 def _by_name() -> dict[str, Any]:
     """All addresses of the name, tried one after another (RFC 8305), asked for again as the answer's lifetime says."""
-    return {
-        "type": "LOGICAL_DNS",
+    dns = {
+        "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
         "dns_lookup_family": "ALL",
+        "all_addresses_in_single_endpoint": True,
         "respect_dns_ttl": True,
         "dns_refresh_rate": "5s",
         "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "5s"},
     }
+    return {"cluster_type": {"name": "dns", "typed_config": dns}}
 
 
 def _cluster(name: str, address: dict[str, Any], limits: Limits) -> dict[str, Any]:
