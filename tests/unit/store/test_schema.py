@@ -13,8 +13,8 @@ from alembic.migration import MigrationContext
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.settings import Settings
 from mtls_ambassador.store import migrations
-from mtls_ambassador.store.database import Database, make_engine, open_database
-from mtls_ambassador.store.schema import HEAD
+from mtls_ambassador.store.database import make_engine, open_database
+from mtls_ambassador.store.schema import HEAD, bring_up_to_date
 from mtls_ambassador.store.tables import metadata
 
 
@@ -24,13 +24,25 @@ def test_head_is_the_newest_file() -> None:
     assert files == [f"{number:04}" for number in range(1, len(files) + 1)]
 
 
-async def test_migrated_tables_are_the_tables_in_use(database: Database) -> None:
-    def differences(connection: sa.Connection) -> list[object]:
+def differences(engine: sa.Engine) -> list[object]:
+    with engine.connect() as connection:
         options = {"compare_type": True, "compare_server_default": True}
         context = MigrationContext.configure(connection, opts=options)
         return list(compare_metadata(context, metadata))
 
-    assert await database.run(differences) == []
+
+def test_a_new_database_has_the_tables_in_use(settings: Settings) -> None:
+    with open_database(settings) as database:
+        assert differences(database.engine) == []
+
+
+def test_migrations_make_the_tables_in_use(settings: Settings) -> None:
+    engine = make_engine(settings)
+    with engine.begin() as connection:
+        migrations.upgrade(connection)
+    assert differences(engine) == []
+    bring_up_to_date(engine)
+    engine.dispose()
 
 
 def test_opening_again_changes_nothing(settings: Settings) -> None:
