@@ -59,12 +59,13 @@ class Transport:
         self, method: str, path: str, *, headers: Mapping[str, str] | CIMultiDict[str], body: bytes | None = None
     ) -> Answer:
         """One call; redirects are not followed, so that no credential goes to another host."""
-        self.calls += 1
         try:
-            async with self._session.request(
-                method, self._base + path, headers=headers, data=body, allow_redirects=False
-            ) as response:
-                return Answer(response.status, response.headers, await _read(response))
+            try:
+                return await self._exchange(method, path, headers, body)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
+                # Upstream closed a kept connection just as it was used again. Every call made here may come twice:
+                # Mender answers a repeated auth request with another token and a repeated preauthorization with 409.
+                return await self._exchange(method, path, headers, body)
         except aiohttp.ClientConnectorCertificateError as error:
             raise RefusedError(Reason.UPSTREAM_UNTRUSTED, str(error.certificate_error)) from error
         except (
@@ -77,6 +78,15 @@ class Transport:
             raise RefusedError(Reason.UPSTREAM_SLOW) from error
         except (aiohttp.ClientError, OSError) as error:
             raise RefusedError(Reason.UPSTREAM_UNREACHABLE, f"{type(error).__name__}: {error}") from error
+
+    async def _exchange(
+        self, method: str, path: str, headers: Mapping[str, str] | CIMultiDict[str], body: bytes | None
+    ) -> Answer:
+        self.calls += 1
+        async with self._session.request(
+            method, self._base + path, headers=headers, data=body, allow_redirects=False
+        ) as response:
+            return Answer(response.status, response.headers, await _read(response))
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -163,3 +163,20 @@ async def test_a_preauthorization_is_json_without_force_and_with_the_devices_add
     assert made == Preauthorized("id-1")
     assert bodies == [{"identity_data": {"mac": "a"}, "pubkey": KEY.pem, "force": False}]
     assert seen[0].headers["X-Forwarded-For"] == "192.0.2.1"
+
+
+async def test_a_kept_connection_that_upstream_closed_is_no_outage() -> None:
+    calls = 0
+
+    async def closes(request: web.Request) -> web.Response:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            assert request.transport
+            request.transport.close()
+        return web.json_response([])
+
+    # A POST, which aiohttp itself would not send again.
+    async with stranger(closes) as url, connected(url) as client:
+        assert [await client.search_devices([]), await client.search_devices([])] == [[], []]
+        assert calls == 3
