@@ -41,6 +41,8 @@ class RealClientConfig:
     """Attributes an inventory script of this device reports."""
     connect: bool = False
     """Run mender-connect too, with a D-Bus of their own."""
+    conf: str | None = None
+    """`mender.conf` as it is, in place of one made from all of the above."""
 
 
 def write_folder(folder: Path, config: RealClientConfig) -> None:
@@ -51,7 +53,8 @@ def write_folder(folder: Path, config: RealClientConfig) -> None:
     write_pair(folder, config.pair)
     if config.auth_key is not None:
         _write(folder / "auth-private.pem", key_pem(config.auth_key), 0o600)
-    _write(folder / "etc/mender.conf", json.dumps(mender_conf(folder, config), indent=2).encode())
+    conf = json.dumps(mender_conf(folder, config), indent=2) if config.conf is None else config.conf
+    _write(folder / "etc/mender.conf", conf.encode())
     _write(folder / "etc/artifact_info", f"artifact_name={config.artifact_name}\n".encode())
     _write(folder / "etc/mender-connect.conf", b'{"ShellCommand": "/bin/sh", "User": "nobody"}')
     _write(folder / "data/device_type", f"device_type={config.device_type}\n".encode())
