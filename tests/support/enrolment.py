@@ -87,7 +87,7 @@ class Bench:
         """A gateway before a sandbox that runs already."""
         settings = settings_for(sandbox.url, folder / "state", **changes)
         clock = Clock()
-        with open_database(settings) as database:
+        with open_database(settings.store) as database:
             async with MenderClient.open(settings) as mender:
                 enrol = EnrolDevice(mender, database, rules_of(settings), settings.limits, clock)
                 yield cls(sandbox, mender, database, enrol, clock, make_ca("CA", validity()))

@@ -50,7 +50,7 @@ def approve(identity: str, certificate: Path, by: str | None, config_file: Path 
     except ValueError as error:
         raise AmbassadorError(f"CERTIFICATE: {certificate} is not one readable PEM certificate: {error}") from error
     settings = load(os.environ, config_file=config_file).settings
-    with open_database(settings) as database:
+    with open_database(settings.store) as database:
         now = dt.datetime.now(dt.UTC)
         done = asyncio.run(approve_move(database, named, presented, by or getpass.getuser(), now))
     click.echo(f"approved: {presented.subject} (serial {presented.serial_hex}) may enrol {named.canonical}")

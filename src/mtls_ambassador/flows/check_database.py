@@ -22,7 +22,7 @@ async def check_database(settings: Settings) -> list[Finding]:
 def _connect(settings: Settings) -> Finding:
     name = "database"
     try:
-        engine = make_engine(settings)
+        engine = make_engine(settings.store)
     except AmbassadorError as error:
         return fail(name, str(error), "mend MTLS_DATABASE_URL")
     sa.event.listen(engine, "do_connect", _limit_time)

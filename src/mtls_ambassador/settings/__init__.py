@@ -9,6 +9,7 @@ from mtls_ambassador.settings.values import (
     LogFormat,
     Secret,
     Settings,
+    StoreSettings,
     TlsVersion,
     Upstream,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "LogFormat",
     "Secret",
     "Settings",
+    "StoreSettings",
     "TlsVersion",
     "Upstream",
 ]

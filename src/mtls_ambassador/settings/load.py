@@ -1,7 +1,7 @@
 """Settings from the environment, a file and the defaults, in that order; every fault is found in one go."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from mtls_ambassador.settings.files import file_fault, is_world_readable, read_s
 from mtls_ambassador.settings.foreign import FOREIGN
 from mtls_ambassador.settings.names import unknown_names
 from mtls_ambassador.settings.table import SETTINGS, Setting
-from mtls_ambassador.settings.values import Limits, Settings
+from mtls_ambassador.settings.values import Limits, Settings, StoreSettings
 
 DEFAULT = "default"
+_STORE_FIELDS = {item.name for item in fields(StoreSettings)}
 _LOGIN_NAMES = [
     name
     for item in SETTINGS
@@ -73,6 +74,22 @@ def load(environ: Mapping[str, str], *, config_file: Path | None = None, default
     if reading.faults or settings is None:
         raise FaultsError(reading.faults)
     return Loaded(settings, tuple(reading.warnings), reading.origins)
+
+
+def load_store(environ: Mapping[str, str]) -> StoreSettings:
+    """Where records and CAs are kept, without asking for anything the gateway alone needs; environment and defaults.
+
+    Raises FaultsError with every fault; no text in it holds a secret.
+    """
+    reading = Reading()
+    config = ConfigFile()
+    for setting in SETTINGS:
+        if setting.field in _STORE_FIELDS:
+            _read_one(reading, setting, environ, config)
+    if reading.faults:
+        raise FaultsError([_one_line(text) for text in reading.faults])
+    state = reading.values["state_dir"]
+    return StoreSettings(state, reading.values.get("database_url"), reading.values.get("pki_dir", state / "pki"))
 
 
 def read(environ: Mapping[str, str], *, config_file: Path | None = None, default_file: Path = DEFAULT_FILE) -> Reading:

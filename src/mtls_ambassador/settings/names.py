@@ -11,8 +11,14 @@ KNOWN_NAMES = frozenset(
     {name for setting in SETTINGS for name in (*setting.names, *setting.file_names)}
     | {name for item in FOREIGN for name in item.names}
 )
-_OTHERS = {"https_proxy", "MTLS_SANDBOX_PASSWORD"}
-"""Not ours to judge: the lower-case proxy variable of other programs, and what the command `sandbox` reads."""
+_OTHERS = {
+    "https_proxy",
+    "MTLS_SANDBOX_PASSWORD",
+    "MTLS_CA_PASSPHRASE",
+    "MTLS_CA_PASSPHRASE_FILE",
+    "MTLS_CA_PIN",
+}
+"""No settings: the lower-case proxy variable of other programs, and what `sandbox` and the `pki` commands read."""
 _PREFIXES = ("MTLS_", "HTTPS_", "UPSTREAM_")
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 """What Kubernetes adds for each Service of the namespace; one named mtls-ambassador gives MTLS_AMBASSADOR_PORT."""

@@ -150,6 +150,12 @@ _MAIN = (
         secret=True,
     ),
     Setting(
+        "pki_dir",
+        ("MTLS_PKI_DIR",),
+        parse.parse_path,
+        "Folder of the CAs that the `pki` commands make and use; `pki` in the state folder when unset.",
+    ),
+    Setting(
         "admin_listen",
         ("MTLS_ADMIN_LISTEN", "METRICS_LISTEN"),
         parse.parse_listen,

@@ -137,6 +137,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where records and CAs are kept: all the `pki` commands need to know."""
+
+    state_dir: Path
+    database_url: Secret | None
+    """An SQLAlchemy URL; None means SQLite in `state_dir`."""
+    pki_dir: Path
+    """The folder of the CAs, one folder in it for each."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything `run` needs, checked as a whole."""
 
@@ -159,6 +170,8 @@ class Settings:
     state_dir: Path = Path("/var/lib/mtls-ambassador")
     database_url: Secret | None = None
     """An SQLAlchemy URL; None means SQLite in `state_dir`."""
+    pki_dir: Path | None = None
+    """The folder of the CAs; None means `pki` in `state_dir`."""
     admin_listen: Listen = Listen("127.0.0.1", 9102)
     key_binding: KeyBinding = KeyBinding.ANY
     identity_binding: IdentityBinding = IdentityBinding(BindingMode.FIRST_USE)
@@ -167,3 +180,8 @@ class Settings:
     envoy_workers: int = 0
     """Envoy's worker threads; 0 means one per usable core."""
     limits: Limits = Limits()
+
+    @property
+    def store(self) -> StoreSettings:
+        """The part of them that the store needs."""
+        return StoreSettings(self.state_dir, self.database_url, self.pki_dir or self.state_dir / "pki")

@@ -17,7 +17,7 @@ from sqlalchemy.pool import StaticPool
 
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.reason import Reason, RefusedError
-from mtls_ambassador.settings import Settings
+from mtls_ambassador.settings import StoreSettings
 
 T = TypeVar("T")
 MAX_BATCH = 256
@@ -121,13 +121,15 @@ class Database:
     def _transact(self, jobs: list[_Job]) -> list[_Done]:
         """One transaction; when a job's own work breaks it, what is known is the fault of that job alone."""
         done: list[_Done] = []
+        began = False
         try:
             with self.engine.begin() as connection:
+                began = True
                 for job in jobs:
                     done.append(_work(connection, job))  # noqa: PERF401 - must hold what was done when one raises
         except Exception as error:  # noqa: BLE001 - whatever it is, each waiting caller must be told
-            # When none was at work, the commit failed, and that is everybody's fault.
-            at_work = jobs[len(done) : len(done) + 1]
+            # When none was at work, begin or commit failed, for all; asking again for each would take as long again.
+            at_work = jobs[len(done) : len(done) + 1] if began else []
             return [_Done(job, fault=error) for job in at_work or jobs]
         return done
 
@@ -143,7 +145,7 @@ def _work(connection: sa.Connection, job: _Job) -> _Done:
 
 
 @contextmanager
-def open_database(settings: Settings) -> Iterator[Database]:
+def open_database(settings: StoreSettings) -> Iterator[Database]:
     """The database of the settings, brought to this version's schema. Raises AmbassadorError with what is wrong."""
     engine = make_engine(settings)
     try:
@@ -163,7 +165,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
-def make_engine(settings: Settings) -> sa.Engine:
+def make_engine(settings: StoreSettings) -> sa.Engine:
     """SQLite in the state folder, or what MTLS_DATABASE_URL says."""
     if settings.database_url is None:
         return _sqlite(settings.state_dir / "ambassador.db")

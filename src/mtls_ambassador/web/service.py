@@ -38,7 +38,7 @@ async def serve(settings: Settings, paths: RuntimePaths) -> None:
     """
     draining, ended = _signals()
     metrics = Metrics()
-    with open_database(settings) as database:
+    with open_database(settings.store) as database:
         async with MenderClient.open(settings) as mender:
             enrol = EnrolDevice(mender, database, rules_of(settings), settings.limits, _now)
             metrics.upstream_calls.set_function(lambda: mender.transport.calls)

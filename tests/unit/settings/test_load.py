@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mtls_ambassador.model.errors import FaultsError
-from mtls_ambassador.settings import Limits, Listen, Secret, Settings, TlsVersion, Upstream
-from mtls_ambassador.settings.load import load
+from mtls_ambassador.settings import Limits, Listen, Secret, Settings, StoreSettings, TlsVersion, Upstream
+from mtls_ambassador.settings.load import load, load_store
 from mtls_ambassador.settings.table import SETTINGS
 
 from .conftest import Faults, Load
@@ -327,3 +327,18 @@ def test_numbers_and_booleans_of_the_file(load_with: Load, tmp_path: Path) -> No
     settings = load_with(write(tmp_path / "g.conf", content)).settings
     assert settings.tls_minimum is TlsVersion.TLS_1_3
     assert settings.upstream_skip_verify
+
+
+def test_the_store_needs_no_setting_of_the_gateway(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    store = load_store({"MTLS_STATE_DIR": str(state), "MTLS_LISTEN": "nonsense"})
+    assert store == StoreSettings(state, None, state / "pki")
+    elsewhere = load_store({"MTLS_PKI_DIR": str(tmp_path), "MTLS_DATABASE_URL": "postgresql://db/name"})
+    assert elsewhere.pki_dir == tmp_path
+    assert elsewhere.database_url == Secret("postgresql+psycopg://db/name")
+
+
+def test_a_wrong_setting_of_the_store_is_named_and_not_shown() -> None:
+    with pytest.raises(FaultsError, match="MTLS_DATABASE_URL: must be like") as caught:
+        load_store({"MTLS_DATABASE_URL": "mysql://user:hidden@host/db"})
+    assert "hidden" not in str(caught.value)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_ambassador.settings import Listen, Secret, Settings, Upstream
+from mtls_ambassador.settings import Secret, StoreSettings
 from mtls_ambassador.store.database import Database, open_database
 from support.postgres import Postgres
 
@@ -18,7 +18,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> StoreSettings:
     """Settings that name an empty database."""
     url = "" if request.param == "sqlite" else request.getfixturevalue("postgres").database()
     return settings_of(tmp_path / "state", url)
@@ -41,7 +41,7 @@ def migrated_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def migrated(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+def migrated(request: pytest.FixtureRequest, tmp_path: Path) -> StoreSettings:
     """Settings that name a database with tables and nothing in them; copied, because migrating takes its time."""
     if request.param == "sqlite":
         shutil.copytree(request.getfixturevalue("migrated_sqlite"), tmp_path / "state")
@@ -51,13 +51,11 @@ def migrated(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def database(migrated: Settings) -> Iterator[Database]:
+def database(migrated: StoreSettings) -> Iterator[Database]:
     with open_database(migrated) as opened:
         yield opened
 
 
-def settings_of(state: Path, url: str) -> Settings:
-    """All the store reads of the settings, and something for the rest."""
-    upstream = Upstream("http", "localhost", 80)
-    secret = Secret(url) if url else None
-    return Settings(Listen("", 0), state, state, state, upstream, state_dir=state, database_url=secret)
+def settings_of(state: Path, url: str) -> StoreSettings:
+    """All the store reads of the settings; an empty URL means SQLite."""
+    return StoreSettings(state, Secret(url) if url else None, state / "pki")

@@ -4,6 +4,7 @@ import asyncio
 import stat
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.reason import Reason, RefusedError
-from mtls_ambassador.settings import Secret, Settings
+from mtls_ambassador.settings import Secret, StoreSettings
 from mtls_ambassador.store.database import MAX_BATCH, Database, open_database
 from mtls_ambassador.store.tables import approval
 
@@ -131,7 +132,7 @@ async def test_each_sees_all_before_it(database: Database) -> None:
     assert await together(database, insert(1), count, insert(2), count) == [1, 1, 2, 2]
 
 
-async def test_what_waits_is_done_before_the_end(migrated: Settings) -> None:
+async def test_what_waits_is_done_before_the_end(migrated: StoreSettings) -> None:
     with open_database(migrated) as database:
         pause = Pause()
         waiting = [asyncio.ensure_future(database.run(work)) for work in (pause, insert(1), insert(2))]
@@ -165,7 +166,7 @@ async def test_a_lost_connection_is_a_failure_now_and_none_the_next_time(databas
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
-async def test_the_file_is_for_its_owner_alone(settings: Settings) -> None:
+async def test_the_file_is_for_its_owner_alone(settings: StoreSettings) -> None:
     with open_database(settings) as database:
         await database.run(insert(1))
         for path in settings.state_dir.iterdir():
@@ -184,19 +185,20 @@ async def test_the_file_is_for_its_owner_alone(settings: Settings) -> None:
         ("sqlite:////proc/none/x.db", "cannot be written"),
     ],
 )
-def test_a_url_that_does_not_work_is_named_and_its_password_is_not(settings: Settings, url: str, text: str) -> None:
+def test_a_url_that_does_not_work_is_named_and_its_password_is_not(
+    settings: StoreSettings, url: str, text: str
+) -> None:
     with pytest.raises(AmbassadorError, match=text) as caught, open_database(with_url(settings, url)):
         pass
     assert "secret" not in str(caught.value)
 
 
-def with_url(settings: Settings, url: str) -> Settings:
-    values = {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
-    return Settings(**(values | {"database_url": Secret(url)}))
+def with_url(settings: StoreSettings, url: str) -> StoreSettings:
+    return replace(settings, database_url=Secret(url))
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
-def test_a_file_that_is_no_database_is_named(settings: Settings, tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_named(settings: StoreSettings, tmp_path: Path) -> None:
     path = tmp_path / "file.db"
     path.write_text("this is no database" * 100)
     with (

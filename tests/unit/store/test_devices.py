@@ -13,7 +13,7 @@ from mtls_ambassador.model.certificate import DeviceCertificate
 from mtls_ambassador.model.device import DeviceRecord, Pin, PinFacts, Standing
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.reason import RefusedError
-from mtls_ambassador.settings import Settings
+from mtls_ambassador.settings import StoreSettings
 from mtls_ambassador.store import devices
 from mtls_ambassador.store.audit import AuditEntry, append, read_all
 from mtls_ambassador.store.database import Database, open_database
@@ -76,7 +76,7 @@ async def test_nobody_claims_what_was_enrolled_meanwhile(database: Database) -> 
     assert not await claim(database, A)
 
 
-async def test_of_two_replicas_one_gets_a_new_identity(migrated: Settings) -> None:
+async def test_of_two_replicas_one_gets_a_new_identity(migrated: StoreSettings) -> None:
     with open_database(migrated) as one, open_database(migrated) as other:
         await claim(one, A)
         with pytest.raises(sa.exc.IntegrityError):
@@ -141,7 +141,7 @@ async def test_freed_pins_and_approved_moves(database: Database) -> None:
     assert await pins_of(database, X, A) == PinFacts()
 
 
-async def test_facts_survive_a_restart(migrated: Settings) -> None:
+async def test_facts_survive_a_restart(migrated: StoreSettings) -> None:
     with open_database(migrated) as database:
         await accept(database)
         await database.run(lambda c: devices.add_pin(c, X, A, NOW))

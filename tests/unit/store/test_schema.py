@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from mtls_ambassador.model.errors import AmbassadorError
-from mtls_ambassador.settings import Settings
+from mtls_ambassador.settings import StoreSettings
 from mtls_ambassador.store import migrations
 from mtls_ambassador.store.database import make_engine, open_database
 from mtls_ambassador.store.schema import HEAD, bring_up_to_date
@@ -31,12 +31,12 @@ def differences(engine: sa.Engine) -> list[object]:
         return list(compare_metadata(context, metadata))
 
 
-def test_a_new_database_has_the_tables_in_use(settings: Settings) -> None:
+def test_a_new_database_has_the_tables_in_use(settings: StoreSettings) -> None:
     with open_database(settings) as database:
         assert differences(database.engine) == []
 
 
-def test_migrations_make_the_tables_in_use(settings: Settings) -> None:
+def test_migrations_make_the_tables_in_use(settings: StoreSettings) -> None:
     engine = make_engine(settings)
     with engine.begin() as connection:
         migrations.upgrade(connection)
@@ -45,13 +45,13 @@ def test_migrations_make_the_tables_in_use(settings: Settings) -> None:
     engine.dispose()
 
 
-def test_opening_again_changes_nothing(settings: Settings) -> None:
+def test_opening_again_changes_nothing(settings: StoreSettings) -> None:
     for _ in range(2):
         with open_database(settings):
             pass
 
 
-def test_a_database_of_a_newer_program_is_refused_and_left_alone(settings: Settings) -> None:
+def test_a_database_of_a_newer_program_is_refused_and_left_alone(settings: StoreSettings) -> None:
     with open_database(settings):
         pass
     engine = make_engine(settings)
@@ -66,12 +66,11 @@ def test_a_database_of_a_newer_program_is_refused_and_left_alone(settings: Setti
 
 OPEN = """
 import os, sys
-from mtls_ambassador.settings import Listen, Secret, Settings, Upstream
+from mtls_ambassador.settings import Secret, StoreSettings
 from mtls_ambassador.store.database import open_database
 from pathlib import Path
 state, url = sys.argv[1:]
-settings = Settings(Listen("", 0), Path(), Path(), Path(), Upstream("http", "localhost", 80), state_dir=Path(state),
-                    database_url=Secret(url) if url else None)
+settings = StoreSettings(Path(state), Secret(url) if url else None, Path(state) / "pki")
 print("loaded", flush=True)
 sys.stdin.readline()
 with open_database(settings):
@@ -79,7 +78,7 @@ with open_database(settings):
 """
 
 
-def test_several_processes_may_migrate_at_once(settings: Settings) -> None:
+def test_several_processes_may_migrate_at_once(settings: StoreSettings) -> None:
     """Every replica of a new version does, when it starts."""
     url = settings.database_url.reveal() if settings.database_url else ""
     command = [sys.executable, "-c", OPEN, str(settings.state_dir), url]
