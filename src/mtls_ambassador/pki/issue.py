@@ -35,7 +35,7 @@ def make_key(kind: KeyKind = KeyKind.P256) -> PrivateKey:
             return ec.generate_private_key(ec.SECP521R1())
         case KeyKind.RSA:
             return rsa.generate_private_key(public_exponent=65537, key_size=3072)
-        case KeyKind.ED25519:
+        case _:
             return ed25519.Ed25519PrivateKey.generate()
 
 
