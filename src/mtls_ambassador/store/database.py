@@ -76,6 +76,20 @@ class Database:
             raise RefusedError(Reason.STORE_FAILED, _cause(error)[:200]) from error
         return result
 
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """One transaction for a command, which has no event loop; do not mix with `run` in one process.
+
+        Raises AmbassadorError with what the database says when it cannot go on: full disk, locked, connection lost.
+        """
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.SQLAlchemyError as error:
+            raise AmbassadorError(f"the database {self.engine.url!r}: {_cause(error)}") from error
+
     def close(self) -> None:
         """Finish what waits, then disconnect."""
         while self._waiting:

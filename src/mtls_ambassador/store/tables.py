@@ -1,4 +1,7 @@
-"""The tables. Keys are hex SHA-256 texts, so that one row reads alike here, in the log and in openssl's output."""
+"""The tables of the gateway. Keys are hex SHA-256 texts: one row reads alike here, in the log and in openssl's output.
+
+Those of the PKI are in `pki_tables`.
+"""
 
 import datetime as dt
 
@@ -9,6 +12,7 @@ from sqlalchemy import (
     Dialect,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -96,7 +100,19 @@ audit = Table(
     Column("certificate_spki_sha256", _SHA256, nullable=False),
     Column("address", String(64), nullable=False),
     Column("request_id", String(64), nullable=False),
+    Column("hash", LargeBinary(32), nullable=True),
     Index(None, "identity_sha256"),
     Index(None, "certificate_serial"),
     Index(None, "at"),
 )
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+)
+"""One row: where the chain of the audit ends. Whoever appends holds it until the transaction is over."""
+
+TABLES = (device, pin, approval, audit, audit_head)
