@@ -1,0 +1,71 @@
+"""Files that must be right after a crash: made once and never overwritten, or replaced whole."""
+
+import os
+import secrets
+from pathlib import Path
+
+from mtls_ambassador.model.errors import AmbassadorError
+
+PUBLIC = 0o644
+PRIVATE = 0o600
+
+
+def write_new(path: Path, data: bytes, mode: int = PUBLIC) -> None:
+    """Make a file with its mode from the start, durably. Raises AmbassadorError when it is there or cannot be written.
+
+    What could be written of it in part is removed again.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    except FileExistsError:
+        raise AmbassadorError(f"{path} is there already and is never overwritten") from None
+    except OSError as error:
+        raise AmbassadorError(f"{path} cannot be made: {error.strerror}") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise AmbassadorError(f"{path} cannot be written: {error.strerror}") from error
+    sync_folder(path.parent)
+
+
+def replace(path: Path, data: bytes, mode: int = PUBLIC) -> None:
+    """Put a new version in the place of a file: whoever reads it sees the old one or the new one, whole."""
+    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    write_new(staged, data, mode)
+    try:
+        staged.replace(path)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise AmbassadorError(f"{path} cannot be replaced: {error.strerror}") from error
+    sync_folder(path.parent)
+
+
+def make_folder(path: Path, mode: int = 0o755) -> None:
+    """Make a folder and those above it, unless it is there."""
+    try:
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise AmbassadorError(f"{path} cannot be made: {error.strerror}") from error
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """The bytes of a file; AmbassadorError names it and `what` it should have been."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AmbassadorError(f"{path}: {what} cannot be read: {error.strerror}") from error
+
+
+def sync_folder(path: Path) -> None:
+    """Make names in a folder durable; some file systems cannot and need not."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
