@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki.issue import PrivateKey, Validity
 
-
 Hash: TypeAlias = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
 
 
