@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mtls_ambassador.model.revocation import serial_hex
 from mtls_ambassador.store.pki_tables import certificate, revocation
 
 Key = tuple[bytes, int]
@@ -87,12 +88,6 @@ class Record:
     def serial_hex(self) -> str:
         """The serial as openssl prints it: whole octets, upper case."""
         return serial_hex(self.serial)
-
-
-def serial_hex(serial: int) -> str:
-    """A serial as openssl prints it: whole octets, upper case."""
-    text = f"{serial:X}"
-    return text.zfill(len(text) + len(text) % 2)
 
 
 _RESERVE = sa.insert(certificate)
