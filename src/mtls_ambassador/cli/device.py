@@ -28,7 +28,7 @@ def command() -> None:
 @click.option("--by", help="Who approves, for the audit.  [default: the user running the command]")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Settings file, as for `run`.")
 def approve(identity: str, certificate: Path, by: str | None, config_file: Path | None) -> None:
-    """Let CERTIFICATE (PEM) speak for IDENTITY (JSON), although another certificate enrolled it.
+    """Let CERTIFICATE (PEM) speak for IDENTITY (JSON) in place of the one that enrolled it.
 
     It takes effect at the device's next auth request; nothing at Mender is changed.
     """
@@ -55,4 +55,4 @@ def approve(identity: str, certificate: Path, by: str | None, config_file: Path 
         done = asyncio.run(approve_move(database, named, presented, by or getpass.getuser(), now))
     click.echo(f"approved: {presented.subject} (serial {presented.serial_hex}) may enrol {named.canonical}")
     for pin in done.holders:
-        click.echo(f"  it also stays with: {pin.subject} (key {pin.spki_sha256[:16]}…)")
+        click.echo(f"  no longer: {pin.subject} (key {pin.spki_sha256[:16]}…)")

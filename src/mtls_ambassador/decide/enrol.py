@@ -62,7 +62,7 @@ def _refuse_by_template(
 
 
 def _refuse_by_first_use(certificate: DeviceCertificate, identity: Identity, pins: PinFacts) -> Reason | None:
-    if pins.move_approved or pins.key_speaks_for == identity.sha256:
+    if pins.key_speaks_for == identity.sha256:
         return None
     if pins.key_speaks_for:
         return Reason.KEY_SPEAKS_FOR_OTHER

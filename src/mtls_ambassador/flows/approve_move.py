@@ -18,17 +18,17 @@ class Approved:
     """What the approval changed; nothing of Mender's records is touched."""
 
     holders: tuple[Pin, ...]
-    """The keys that spoke for the identity so far, and still do."""
+    """The keys that spoke for the identity so far, and no longer do."""
 
 
 async def approve_move(
     database: Database, identity: Identity, certificate: DeviceCertificate, by: str, now: dt.datetime
 ) -> Approved:
-    """Record the approval and who gave it; it takes effect at the device's next auth request."""
+    """Move the identity and record who approved it; it takes effect at the next auth request of either device."""
 
     def work(connection: sa.Connection) -> Approved:
         before = devices.read_pins(connection, identity, certificate)
-        devices.approve_move(connection, identity.sha256, certificate.spki_sha256, by, now)
+        devices.move(connection, identity, certificate, now)
         append(
             connection,
             AuditEntry(

@@ -49,8 +49,6 @@ class PinFacts:
     """The keys that speak for the identity asked for."""
     subject_is_shared: bool = False
     """Whether issuer and subject of the certificate also speak for another identity, so that they prove nothing."""
-    move_approved: bool = False
-    """Whether an operator approved this certificate's key for this identity."""
 
 
 class AuthSetStatus(StrEnum):

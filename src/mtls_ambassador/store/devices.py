@@ -1,4 +1,4 @@
-"""Devices, the keys that speak for them, and approved moves. Each function works inside the caller's transaction."""
+"""Devices, and the keys that speak for them. Each function works inside the caller's transaction."""
 
 import datetime as dt
 
@@ -8,7 +8,7 @@ from mtls_ambassador.decide.enrol import claim_is_void
 from mtls_ambassador.model.certificate import DeviceCertificate
 from mtls_ambassador.model.device import DeviceRecord, Pin, PinFacts, Standing
 from mtls_ambassador.model.identity import Identity
-from mtls_ambassador.store.tables import approval, device, pin
+from mtls_ambassador.store.tables import device, pin
 
 # Each statement is made once: to build one costs SQLAlchemy more than to run it.
 _WHOSE = device.c.identity_sha256 == sa.bindparam("whose")
@@ -26,7 +26,7 @@ _SPEAKS_FOR = sa.select(pin.c.identity_sha256).where(pin.c.spki_sha256 == sa.bin
 _HOLDERS = sa.select(pin.c.spki_sha256, pin.c.issuer, pin.c.subject).where(
     pin.c.identity_sha256 == sa.bindparam("whose")
 )
-_SHARED = (
+_SHARED = sa.select(
     sa.select(pin.c.spki_sha256)
     .where(
         pin.c.subject == sa.bindparam("subject"),
@@ -35,12 +35,6 @@ _SHARED = (
     )
     .exists()
 )
-_APPROVED = (
-    sa.select(approval.c.spki_sha256)
-    .where(approval.c.identity_sha256 == sa.bindparam("whose"), approval.c.spki_sha256 == sa.bindparam("spki"))
-    .exists()
-)
-_SHARED_AND_APPROVED = sa.select(_SHARED, _APPROVED)
 _INSERT_PIN = sa.insert(pin)
 
 
@@ -55,19 +49,12 @@ def read_pins(connection: sa.Connection, identity: Identity, certificate: Device
     speaks_for = connection.execute(_SPEAKS_FOR, {"spki": certificate.spki_sha256}).scalar_one_or_none() or ""
     if speaks_for == identity.sha256:
         return PinFacts(key_speaks_for=speaks_for)
-    asked = {
-        "whose": identity.sha256,
-        "spki": certificate.spki_sha256,
-        "subject": certificate.subject,
-        "issuer": certificate.issuer,
-    }
+    asked = {"whose": identity.sha256, "subject": certificate.subject, "issuer": certificate.issuer}
     holders = connection.execute(_HOLDERS, {"whose": identity.sha256})
-    shared, approved = connection.execute(_SHARED_AND_APPROVED, asked).one()
     return PinFacts(
         key_speaks_for=speaks_for,
         holders=tuple(Pin(*row) for row in holders),
-        subject_is_shared=bool(shared),
-        move_approved=bool(approved),
+        subject_is_shared=bool(connection.execute(_SHARED, asked).scalar_one()),
     )
 
 
@@ -156,14 +143,11 @@ def release_pins(connection: sa.Connection, identity: Identity) -> None:
     connection.execute(sa.delete(pin).where(pin.c.identity_sha256 == identity.sha256))
 
 
-def approve_move(
-    connection: sa.Connection, identity_sha256: str, spki_sha256: str, approved_by: str, now: dt.datetime
-) -> None:
-    """An operator lets a certificate's key speak for an identity that another one enrolled."""
-    key = {"identity_sha256": identity_sha256, "spki_sha256": spki_sha256}
-    connection.execute(sa.delete(approval).filter_by(**key))
-    connection.execute(sa.insert(approval).values(**key, approved_by=approved_by, approved_at=now))
-    connection.execute(sa.delete(pin).where(pin.c.spki_sha256 == spki_sha256))
+def move(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate, now: dt.datetime) -> None:
+    """From now on this certificate's key speaks for the identity, and no other key does."""
+    connection.execute(sa.delete(pin).where(pin.c.spki_sha256 == certificate.spki_sha256))
+    release_pins(connection, identity)
+    add_pin(connection, identity, certificate, now)
 
 
 def _certificate_values(certificate: DeviceCertificate) -> dict[str, object]:

@@ -74,15 +74,6 @@ pin = Table(
     Index(None, "subject"),
 )
 
-approval = Table(
-    "approval",
-    metadata,
-    Column("identity_sha256", _SHA256, primary_key=True),
-    Column("spki_sha256", _SHA256, primary_key=True),
-    Column("approved_by", Text, nullable=False),
-    Column("approved_at", UtcTime, nullable=False),
-)
-
 audit = Table(
     "audit",
     metadata,
@@ -115,4 +106,4 @@ audit_head = Table(
 )
 """One row: where the chain of the audit ends. Whoever appends holds it until the transaction is over."""
 
-TABLES = (device, pin, approval, audit, audit_head)
+TABLES = (device, pin, audit, audit_head)

@@ -18,6 +18,8 @@ CERTIFICATE_HEADER = "x-mtls-peer-certificate"
 REQUEST_ID_HEADER = "X-MEN-RequestID"
 RETRY_AFTER = (5.0, 30.0)
 """Seconds a device is told to wait, drawn anew for each, so that a fleet does not come back as one."""
+LONGEST_WAIT = 3600.0
+"""Seconds; an upstream that names a longer time is not believed, or one wrong header would keep a fleet away."""
 
 # RFC 9110 section 7.6.1; Host and Content-Length are written anew by the HTTP client.
 _HOP_BY_HOP = {
@@ -101,6 +103,7 @@ def _respond(outcome: Outcome, request_id: str) -> web.Response:
     if outcome.reason.verdict is Verdict.LATER:
         low, high = RETRY_AFTER
         wait = outcome.retry_after or random.uniform(low, high)  # noqa: S311 - spreads load, hides nothing
+        wait = min(wait, LONGEST_WAIT)
         headers["Retry-After"] = str(math.ceil(wait))
     return _error(outcome.status, _text(outcome), request_id, headers)
 

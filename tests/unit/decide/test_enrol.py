@@ -107,13 +107,11 @@ SAME, ELSE = Pin("k9", "CN=ca", "CN=a"), Pin("k9", "CN=ca", "CN=z")
         (PinFacts(IDENTITY.sha256, (ELSE,), subject_is_shared=True), None),
         (PinFacts(OTHER.sha256), Reason.KEY_SPEAKS_FOR_OTHER),
         (PinFacts(OTHER.sha256, (SAME,)), Reason.KEY_SPEAKS_FOR_OTHER),
-        (PinFacts(OTHER.sha256, move_approved=True), None),
         (PinFacts(holders=(SAME,)), None),
         (PinFacts(holders=(ELSE, SAME)), None),
         (PinFacts(holders=(SAME,), subject_is_shared=True), Reason.IDENTITY_TAKEN),
         (PinFacts(holders=(ELSE,)), Reason.IDENTITY_TAKEN),
         (PinFacts(holders=(Pin("k9", "CN=other ca", "CN=a"),)), Reason.IDENTITY_TAKEN),
-        (PinFacts(holders=(ELSE,), move_approved=True), None),
         (PinFacts(subject_is_shared=True), None),
     ],
 )
@@ -127,7 +125,6 @@ pin_facts = st.builds(
     st.sampled_from(["", IDENTITY.sha256, OTHER.sha256]),
     st.lists(st.builds(Pin, st.sampled_from(["k2", "k3"]), names, names), max_size=3).map(tuple),
     st.booleans(),
-    st.booleans(),
 )
 
 
@@ -135,7 +132,7 @@ pin_facts = st.builds(
 def test_a_pinned_identity_is_not_for_strangers(pins: PinFacts, subject: str, issuer: str) -> None:
     presented = certificate(subject=subject, issuer=issuer)
     refused = first_use(pins, presented)
-    if pins.move_approved or pins.key_speaks_for == IDENTITY.sha256:
+    if pins.key_speaks_for == IDENTITY.sha256:
         assert refused is None
         return
     stranger = all((pin.issuer, pin.subject) != (issuer, subject) for pin in pins.holders)

@@ -5,12 +5,13 @@ import datetime as dt
 
 import pytest
 
+from mtls_ambassador.flows.approve_move import approve_move
 from mtls_ambassador.model.device import AuthSetStatus
 from mtls_ambassador.model.reason import Reason
 from mtls_ambassador.pki.issue import make_key, public_key_pem
+from mtls_ambassador.pki.parse import device_certificate
 from mtls_ambassador.sandbox.devauth import Status
 from mtls_ambassador.sandbox.device_wire import make_auth_request
-from mtls_ambassador.store import devices
 from support.enrolment import Bench, identity_of
 
 
@@ -130,8 +131,9 @@ async def test_an_approved_move_lets_another_certificate_in(bench: Bench) -> Non
     pair, board = bench.device(), bench.device("new-board")
     await bench.ask(pair, "a")
     assert await bench.reason(board, "a") is Reason.IDENTITY_TAKEN
-    spki = (await bench.audit())[-1].certificate_spki_sha256
-    now = bench.clock()
-    await bench.database.run(lambda c: devices.approve_move(c, identity_of("a").sha256, spki, "me", now))
+    presented = device_certificate(board.certificate_pem)
+    done = await approve_move(bench.database, identity_of("a"), presented, "me", bench.clock())
+    assert [pin.subject for pin in done.holders] == ["CN=device"]
     assert await bench.reason(board, "a") is Reason.KEY_ACCEPTED
     assert await bench.reason(board, "a") is Reason.KNOWN
+    assert await bench.reason(pair, "a") is Reason.IDENTITY_TAKEN

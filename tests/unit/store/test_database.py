@@ -14,15 +14,15 @@ from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.reason import Reason, RefusedError
 from mtls_ambassador.settings import Secret, StoreSettings
 from mtls_ambassador.store.database import MAX_BATCH, Database, open_database
-from mtls_ambassador.store.tables import approval
+from mtls_ambassador.store.tables import pin
 
 Work = Callable[[sa.Connection], int]
 
 
 def insert(number: int) -> Work:
     def work(connection: sa.Connection) -> int:
-        row = {"identity_sha256": f"{number:064}", "spki_sha256": "k", "approved_by": "me", "approved_at": NOW}
-        connection.execute(sa.insert(approval).values(row))
+        row = {"spki_sha256": f"{number:064}", "identity_sha256": "i", "issuer": "", "subject": "", "pinned_at": NOW}
+        connection.execute(sa.insert(pin).values(row))
         return number
 
     return work
@@ -32,7 +32,7 @@ NOW = sa.func.current_timestamp()
 
 
 def count(connection: sa.Connection) -> int:
-    return connection.execute(sa.select(sa.func.count()).select_from(approval)).scalar_one()
+    return connection.execute(sa.select(sa.func.count()).select_from(pin)).scalar_one()
 
 
 class Pause:
@@ -144,11 +144,11 @@ async def test_what_waits_is_done_before_the_end(migrated: StoreSettings) -> Non
 
 
 async def test_failing_and_recovering_need_no_restart(database: Database) -> None:
-    await database.run(lambda c: c.execute(sa.text("ALTER TABLE approval RENAME TO hidden")))
+    await database.run(lambda c: c.execute(sa.text("ALTER TABLE pin RENAME TO hidden")))
     with pytest.raises(RefusedError) as caught:
         await database.run(insert(1))
     assert caught.value.reason is Reason.STORE_FAILED
-    await database.run(lambda c: c.execute(sa.text("ALTER TABLE hidden RENAME TO approval")))
+    await database.run(lambda c: c.execute(sa.text("ALTER TABLE hidden RENAME TO pin")))
     assert await database.run(insert(1)) == 1
 
 

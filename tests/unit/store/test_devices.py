@@ -134,9 +134,10 @@ async def test_freed_pins_and_approved_moves(database: Database) -> None:
     await database.run(lambda c: devices.add_pin(c, X, A, NOW))
     await database.run(lambda c: devices.add_pin(c, Y, B, NOW))
     for _ in range(2):
-        await database.run(lambda c: devices.approve_move(c, X.sha256, "b", "me", NOW))
-    assert await pins_of(database, X, B) == PinFacts(holders=(Pin("a", "CN=ca", "CN=a"),), move_approved=True)
-    assert await pins_of(database, Y, B) == PinFacts()
+        await database.run(lambda c: devices.move(c, X, B, NOW))
+    assert await pins_of(database, X, B) == PinFacts(key_speaks_for=X.sha256)
+    assert await pins_of(database, X, A) == PinFacts(holders=(Pin("b", "CN=ca", "CN=b"),))
+    assert await pins_of(database, Y, B) == PinFacts(key_speaks_for=X.sha256, subject_is_shared=True)
     await database.run(lambda c: devices.release_pins(c, X))
     assert await pins_of(database, X, A) == PinFacts()
 

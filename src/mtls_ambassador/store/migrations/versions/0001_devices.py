@@ -1,4 +1,4 @@
-"""Devices, pins, approvals and the audit."""
+"""Devices, pins and the audit."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -36,13 +36,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_pin_identity_sha256", "pin", ["identity_sha256"])
     op.create_index("ix_pin_subject", "pin", ["subject"])
-    op.create_table(
-        "approval",
-        sa.Column("identity_sha256", SHA256, primary_key=True),
-        sa.Column("spki_sha256", SHA256, primary_key=True),
-        sa.Column("approved_by", sa.Text, nullable=False),
-        sa.Column("approved_at", UtcTime, nullable=False),
-    )
     op.create_table(
         "audit",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
