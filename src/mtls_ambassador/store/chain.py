@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from mtls_ambassador.store.tables import audit, audit_head
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 GENESIS = bytes(32)
 """What stands before the first row."""
 NAMES = (
@@ -33,8 +34,15 @@ NAMES = (
     "request_id",
 )
 """What of a row is hashed, in this order; a column added later is not, for old rows have none."""
-_HEAD = sa.select(audit_head.c.last_id, audit_head.c.hash).with_for_update()
-_MOVE = sa.update(audit_head)
+# In the database's own words: each auth request pays for these two, and SQLAlchemy's would cost it three times as much.
+_HOLD = {
+    "sqlite": "SELECT last_id, hash FROM audit_head",  # its transaction is the only one that writes anyway
+    "postgresql": "SELECT last_id, hash FROM audit_head FOR UPDATE",
+}
+_MOVE = {
+    "sqlite": "UPDATE audit_head SET last_id = ?, hash = ?",
+    "postgresql": "UPDATE audit_head SET last_id = %s, hash = %s",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +56,21 @@ class Head:
         return f"{self.last_id}:{self.hash.hex()}"
 
 
-def next_hash(previous: bytes, number: int, values: Mapping[Any, object]) -> bytes:
+def next_hash(previous: bytes, number: int, values: Mapping[Any, Any]) -> bytes:
     """SHA-256 over the hash before and the row as JSON: its number and its values, times in UTC."""
-    row = [number, *(_plain(values[name]) for name in NAMES)]
-    return hashlib.sha256(previous + json.dumps(row, separators=(",", ":")).encode()).digest()
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC).isoformat(timespec="microseconds")
-    return value
+    at, *texts = (values[name] for name in NAMES)
+    row = [number, at.astimezone(dt.UTC).isoformat(timespec="microseconds"), *texts]
+    return hashlib.sha256(previous + _encode(row).encode()).digest()
 
 
 def hold_head(connection: sa.Connection) -> Head:
     """Where the chain ends; no other transaction may append until this one is over."""
-    return Head(*connection.execute(_HEAD).one())
+    return Head(*connection.exec_driver_sql(_HOLD[connection.dialect.name]).one())
 
 
 def move_head(connection: sa.Connection, head: Head) -> None:
     """The chain ends here now."""
-    connection.execute(_MOVE, {"last_id": head.last_id, "hash": head.hash})
+    connection.exec_driver_sql(_MOVE[connection.dialect.name], (head.last_id, head.hash))
 
 
 def start(connection: sa.Connection) -> None:
