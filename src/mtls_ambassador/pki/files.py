@@ -1,7 +1,10 @@
 """Files that must be right after a crash: made once and never overwritten, or replaced whole."""
 
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mtls_ambassador.model.errors import AmbassadorError
@@ -67,5 +70,21 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     except OSError:
         return
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process at a time works in this folder; others wait. A crash frees it."""
+    make_folder(folder)
+    path = folder / ".lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    except OSError as error:
+        raise AmbassadorError(f"{path} cannot be made: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)

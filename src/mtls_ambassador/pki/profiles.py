@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mtls_ambassador.model.errors import UsageError
 from mtls_ambassador.pki.authority import Authority
@@ -165,20 +165,31 @@ def _leaf(
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
-    # RFC 5280 section 4.2.1.6: critical when the subject is empty.
-    return builder if san is None else builder.add_extension(san, critical=not list(subject))
+    return _with_san(builder, subject, list(san or ()))
+
+
+def _with_san(
+    builder: x509.CertificateBuilder, subject: x509.Name, names: list[x509.GeneralName]
+) -> x509.CertificateBuilder:
+    """Add the SAN: critical when the subject is empty (RFC 5280 section 4.2.1.6), with its e-mails (4.1.2.6)."""
+    for item in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS):
+        email = x509.RFC822Name(str(item.value))
+        names += [email] if email not in names else []
+    return builder.add_extension(x509.SubjectAlternativeName(names), critical=not list(subject)) if names else builder
 
 
 def authority_builder(profile: AuthorityProfile, public_key: PublicKey) -> x509.CertificateBuilder:
     """All of a CA certificate but issuer, serial, dates and AKI."""
+    subject = make_name(profile.subject)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(make_name(profile.subject))
+        .subject_name(subject)
         .public_key(public_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=profile.path_length), critical=True)
         .add_extension(_usage(key_cert_sign=True, crl_sign=True, digital_signature=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
+    builder = _with_san(builder, subject, [])
     if not profile.permitted and not profile.excluded:
         return builder
     constraints = x509.NameConstraints(list(profile.permitted) or None, list(profile.excluded) or None)
