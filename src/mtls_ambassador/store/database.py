@@ -7,7 +7,7 @@ is being written goes into the next one, so a burst of devices costs few syncs t
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,8 @@ from mtls_ambassador.settings import StoreSettings
 
 T = TypeVar("T")
 MAX_BATCH = 256
+_READS = "ambassador_reads"
+"""Execution option of a connection that only reads, so that SQLite does not keep others from writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,23 @@ class Database:
             raise RefusedError(Reason.STORE_FAILED, _cause(error)[:200]) from error
         return result
 
-    @contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
+    def transaction(self) -> AbstractContextManager[sa.Connection]:
         """One transaction for a command, which has no event loop; do not mix with `run` in one process.
 
         Raises AmbassadorError with what the database says when it cannot go on: full disk, locked, connection lost.
         """
+        return self._connected({})
+
+    def snapshot(self) -> AbstractContextManager[sa.Connection]:
+        """As `transaction`, only for reading: all of one moment, however long it takes, and in nobody's way."""
+        is_sqlite = self.engine.dialect.name == "sqlite"
+        level = {} if is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return self._connected({_READS: True, **level})
+
+    @contextmanager
+    def _connected(self, options: dict[str, Any]) -> Iterator[sa.Connection]:
         try:
-            with self.engine.begin() as connection:
+            with self.engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
         except sa.exc.IntegrityError:
             raise
@@ -224,7 +235,8 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - 
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _cause(error: sa.exc.SQLAlchemyError) -> str:
