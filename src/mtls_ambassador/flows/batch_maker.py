@@ -1,0 +1,107 @@
+"""What a worker process of a batch does: keys, certificates from a template, and their files."""
+
+import hashlib
+import os
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from mtls_ambassador.flows.batch_files import DeviceFiles, Format, packed, write
+from mtls_ambassador.flows.batch_workers import Made, Task
+from mtls_ambassador.pki.authority import Authority
+from mtls_ambassador.pki.folder import AuthorityHandle
+from mtls_ambassador.pki.issue import KeyKind, Validity, key_pem, make_key
+from mtls_ambassador.pki.profiles import DeviceProfile, device_certificate
+from mtls_ambassador.pki.serial import new_serial
+from mtls_ambassador.pki.signature import sign
+from mtls_ambassador.pki.subject import make_name
+from mtls_ambassador.pki.template import Filling, Template
+
+_ALIKE = re.compile(r"[A-Za-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All a worker needs; sent to it by pipe, never by its command line."""
+
+    handle: AuthorityHandle
+    profile: DeviceProfile
+    validity: Validity
+    kind: KeyKind
+    form: Format
+    out: Path | None
+    """The folder of the devices' folders; None for a stream."""
+    configuration: bytes | None = field(default=None, repr=False)
+    """The mender.conf that goes with each."""
+
+    def __call__(self) -> "DeviceMaker":
+        """In the worker: open the CA."""
+        return DeviceMaker(self, self.handle.open())
+
+
+def example(authority: Authority, recipe: Recipe, name: str) -> x509.Certificate:
+    """A certificate by the builder, of which the template is made; it is never handed to anybody.
+
+    Raises AmbassadorError when such a certificate may not be: it would outlive its CA, or its name is impossible.
+    """
+    public = make_key(recipe.kind).public_key()
+    return device_certificate(authority, recipe.profile, name, (), public, new_serial(), recipe.validity)
+
+
+class DeviceMaker:
+    """Makes device certificates, and holds them until told that they are recorded."""
+
+    def __init__(self, recipe: Recipe, authority: Authority) -> None:
+        self._recipe = recipe
+        self._authority = authority
+        self._template = Template(example(authority, recipe, "example"))
+        self._held: deque[list[DeviceFiles]] = deque()
+        self._out = None if recipe.out is None else os.open(recipe.out, os.O_RDONLY | os.O_DIRECTORY)
+
+    def make(self, tasks: list[Task]) -> list[Made]:
+        """Make and hold them."""
+        both = [self._make(task) for task in tasks]
+        self._held.append([files for _, files in both])
+        return [made for made, _ in both]
+
+    def deliver(self) -> bytes:
+        """Write out what was made first; returns what is for the stream."""
+        devices = self._held.popleft()
+        recipe = self._recipe
+        if self._out is None:
+            return b"".join(packed(device, recipe.configuration, recipe.form) for device in devices)
+        for device in devices:
+            write(self._out, device, recipe.configuration)
+        return b""
+
+    def _make(self, task: Task) -> tuple[Made, DeviceFiles]:
+        key = make_key(self._recipe.kind)
+        spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        profile = self._recipe.profile
+        fields, uri = profile.fields(task.name, task.subject), profile.uri(task.name)
+        subject = make_name(fields)
+        san = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]).public_bytes() if uri else b""
+        tbs = self._template.fill(Filling(task.serial, subject.public_bytes(), spki, san))
+        der = self._template.certificate(tbs, sign(self._authority.key, tbs))
+        made = Made(
+            task.name,
+            task.serial,
+            der,
+            hashlib.sha256(spki).digest(),
+            hashlib.sha256(der).digest(),
+            subject.rfc4514_string(),
+            _shape(uri, fields),
+        )
+        # Read back, so that a template filled wrongly stops here.
+        pem = x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
+        return made, DeviceFiles(task.name, pem, key_pem(key))
+
+
+def _shape(uri: str, fields: tuple[tuple[str, str], ...]) -> str:
+    """Alike for certificates whose names differ in letters and digits alone; countries are looked at one by one."""
+    values = (f"{short}={value if short == 'C' else _ALIKE.sub('x', value)}" for short, value in fields)
+    return "\n".join((_ALIKE.sub("x", uri), *values))

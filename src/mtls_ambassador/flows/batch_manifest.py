@@ -1,0 +1,144 @@
+"""A batch's manifest: written and signed, devices' folders compared with it, private keys removed by it."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+
+from mtls_ambassador.flows import batch_files
+from mtls_ambassador.flows.batch_files import KEY, Found
+from mtls_ambassador.flows.batch_records import BatchRecords, lots
+from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.pki import manifest
+from mtls_ambassador.pki.files import read_file, replace, sync_folder
+from mtls_ambassador.pki.issue import PrivateKey
+from mtls_ambassador.pki.manifest import FILE_NAME, SIGNATURE_SUFFIX, Line
+from mtls_ambassador.pki.order import Order
+
+LOT = 500
+MAX_FAULTS = 50
+
+
+def write_manifest(records: BatchRecords, order: Order, path: Path, key: PrivateKey) -> bytes:
+    """Write and sign it, in the order's sequence; the manifest appears only once whole. Returns its SHA-256."""
+    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with staged.open("x", encoding="utf-8") as file:
+            for lot in lots(order.rows(), LOT):
+                file.writelines(line.to_json() for line in records.lines(lot))
+            file.flush()
+            os.fsync(file.fileno())
+        signature = manifest.sign(staged, key)
+        written = manifest.sha256(staged)
+        replace(path.with_name(path.name + SIGNATURE_SUFFIX), signature)
+        staged.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise AmbassadorError(f"{path}: the manifest cannot be written: {error.strerror}") from error
+    finally:
+        staged.unlink(missing_ok=True)
+    return written
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a batch's folder holds, compared with its manifest."""
+
+    devices: int = 0
+    whole: int = 0
+    shredded: int = 0
+    """Certificate there, private key removed."""
+    faults: list[str] = field(default_factory=list)
+    """The first 50 of them."""
+    fault_count: int = 0
+
+    def blame(self, fault: str) -> None:
+        """One more fault."""
+        self.fault_count += 1
+        if len(self.faults) < MAX_FAULTS:
+            self.faults.append(fault)
+
+
+def verify(out: Path, ca: x509.Certificate) -> Verdict:
+    """Compare every device's folder with the manifest. Raises AmbassadorError unless this CA signed the manifest."""
+    verdict = Verdict()
+    for line in signed_lines(out, ca):
+        verdict.devices += 1
+        _compare(out, line, verdict)
+    present = sum(1 for entry in os.scandir(out) if entry.is_dir())
+    if present > verdict.devices:
+        _blame_strangers(out, ca, verdict)
+    return verdict
+
+
+def _compare(out: Path, line: Line, verdict: Verdict) -> None:
+    found = batch_files.look(out, line.name, line.certificate_sha256, line.public_key_sha256)
+    match found:
+        case Found.WHOLE:
+            verdict.whole += 1
+            mode = (out / line.name / KEY).stat().st_mode & 0o777
+            if mode & 0o077:
+                verdict.blame(f"{line.name}/{KEY}: mode {mode:o}, should be 600")
+        case Found.SHREDDED:
+            verdict.shredded += 1
+        case Found.OTHER:
+            verdict.blame(f"{line.name}: holds another certificate or key than the manifest says")
+        case Found.PART:
+            verdict.blame(f"{line.name}: a file is missing or cannot be read")
+
+
+def _blame_strangers(out: Path, ca: x509.Certificate, verdict: Verdict) -> None:
+    names = {line.name for line in signed_lines(out, ca)}
+    for entry in os.scandir(out):
+        if entry.is_dir() and entry.name not in names:
+            verdict.blame(f"{entry.name}: is not in the manifest")
+
+
+def signed_lines(out: Path, ca: x509.Certificate) -> Iterator[Line]:
+    """Each line of the manifest in this folder, after its signature was verified."""
+    path = out / FILE_NAME
+    if not path.exists():
+        raise AmbassadorError(f"{path}: is not there; the batch is not finished: run its command again")
+    signature = read_file(out / (FILE_NAME + SIGNATURE_SUFFIX), "the manifest's signature")
+    manifest.verify(path, signature, ca)
+    with path.open("rb") as file:
+        for number, text in enumerate(file, 1):
+            try:
+                yield Line.from_json(text)
+            except ValueError as error:
+                raise AmbassadorError(f"{path}: line {number}: {error}") from error
+
+
+def shred(out: Path, ca: x509.Certificate, on_progress: Callable[[int], None] = lambda count: None) -> int:  # noqa: ARG005
+    """Overwrite and remove every private key of the manifest's devices; returns how many there were.
+
+    Overwriting reaches the old bytes only on disks that write in place: flash translation layers, journals,
+    copy-on-write file systems, snapshots and backups keep copies that no program can reach.
+    """
+    count = 0
+    folder = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for lot in lots(signed_lines(out, ca), LOT):
+            keys = [path for line in lot if (path := out / line.name / KEY).is_file() and not path.is_symlink()]
+            for path in keys:
+                _overwrite(path)
+            # Without this the file would be gone before the new bytes ever reached the disk.
+            batch_files.sync(folder)
+            for path in keys:
+                path.unlink()
+            count += len(keys)
+            on_progress(count)
+        batch_files.sync(folder)
+    except OSError as error:
+        raise AmbassadorError(f"{error.filename or out}: {error.strerror}; run it again") from error
+    finally:
+        os.close(folder)
+    return count
+
+
+def _overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(os.urandom(os.fstat(file.fileno()).st_size))
