@@ -59,7 +59,7 @@ class AuthorityHandle:
         path = self.folder / KEY
         if path.exists():
             return load_key(read_file(path, "the CA's key"), self.passphrase, path)
-        from mtls_ambassador.pki.pkcs11 import open_key  # noqa: PLC0415 - the library is optional
+        from mtls_ambassador.pki.token import open_key  # noqa: PLC0415 - the library is optional
 
         return open_key(read_uri(self.folder), self.pin or "")
 

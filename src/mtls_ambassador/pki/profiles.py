@@ -13,9 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mtls_ambassador.model.errors import UsageError
-from mtls_ambassador.pki.authority import Authority
-from mtls_ambassador.pki.issue import Validity
+from mtls_ambassador.model.errors import AmbassadorError, UsageError
+from mtls_ambassador.pki.authority import Authority, hash_algorithm
+from mtls_ambassador.pki.issue import PrivateKey, Validity
 from mtls_ambassador.pki.subject import Fields, fill, make_name
 
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
@@ -100,7 +100,7 @@ def device_certificate(  # noqa: PLR0913, PLR0917 - each is a field of the certi
     uri = profile.uri(name)
     san = x509.SubjectAlternativeName([_uri(uri)]) if uri else None
     builder = _leaf(make_name(profile.fields(name, subject_fields)), public_key, ExtendedKeyUsageOID.CLIENT_AUTH, san)
-    return sign_leaf(authority, builder, serial, validity)
+    return sign(authority, builder, serial, validity)
 
 
 def server_certificate(
@@ -116,7 +116,7 @@ def server_certificate(
     subject = make_name((*common, *profile.subject))
     san = x509.SubjectAlternativeName(names)
     builder = _leaf(subject, public_key, ExtendedKeyUsageOID.SERVER_AUTH, san)
-    return sign_leaf(authority, builder, serial, validity)
+    return sign(authority, builder, serial, validity)
 
 
 def same_again(
@@ -130,12 +130,10 @@ def same_again(
                 san = extension.value
             if isinstance(extension.value, x509.ExtendedKeyUsage):
                 purpose = next(iter(extension.value))
-    return sign_leaf(authority, _leaf(old.subject, public_key, purpose, san), serial, validity)
+    return sign(authority, _leaf(old.subject, public_key, purpose, san), serial, validity)
 
 
-def sign_leaf(
-    authority: Authority, builder: x509.CertificateBuilder, serial: int, validity: Validity
-) -> x509.Certificate:
+def sign(authority: Authority, builder: x509.CertificateBuilder, serial: int, validity: Validity) -> x509.Certificate:
     """Add issuer, serial, dates and AKI, and sign. Raises AmbassadorError when it would outlive its CA."""
     authority.check_outlives(validity)
     return (
@@ -176,6 +174,25 @@ def _with_san(
         email = x509.RFC822Name(str(item.value))
         names += [email] if email not in names else []
     return builder.add_extension(x509.SubjectAlternativeName(names), critical=not list(subject)) if names else builder
+
+
+def root_certificate(profile: AuthorityProfile, key: PrivateKey, serial: int, validity: Validity) -> x509.Certificate:
+    """A CA certificate signed by its own key."""
+    builder = authority_builder(profile, key.public_key()).issuer_name(make_name(profile.subject))
+    builder = builder.serial_number(serial)
+    builder = builder.not_valid_before(validity.not_before).not_valid_after(validity.not_after)
+    return builder.sign(key, hash_algorithm(key))
+
+
+def issuing_certificate(
+    issuer: Authority, profile: AuthorityProfile, public_key: PublicKey, serial: int, validity: Validity
+) -> x509.Certificate:
+    """A CA certificate signed by the CA above. Raises AmbassadorError when that one may not, or ends before."""
+    if issuer.certificate.version is not x509.Version.v1:
+        above = issuer.certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        if above.path_length is not None and above.path_length <= (profile.path_length or 0):
+            raise AmbassadorError(f"the CA {issuer.name} has path length {above.path_length}: no such CA may follow it")
+    return sign(issuer, authority_builder(profile, public_key), serial, validity)
 
 
 def authority_builder(profile: AuthorityProfile, public_key: PublicKey) -> x509.CertificateBuilder:
