@@ -132,8 +132,10 @@ class EnrolDevice:
             assert record is not None  # noqa: S101 - first_step preauthorizes what has no record
             admitted = await self._admit_recorded(admission, request, record, step)
         await self._database.run(lambda c: self._record(c, call, request, certificate, admitted))
-        log.info(
-            "device accepted" if admitted.reason is not Reason.KNOWN else "device came back",
+        # A device that comes back is the common case: the audit has it, the log would only grow.
+        say = log.debug if admitted.reason is Reason.KNOWN else log.info
+        say(
+            "device accepted",
             reason=admitted.reason.code,
             identity=request.identity.canonical,
             serial=certificate.serial_hex,
