@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
 import click
 
 from mtls_ambassador import __version__
+from mtls_ambassador.cli.lazy import LazyGroup
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 
 COMMANDS = {
@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "Check every setting, file and the upstream server, one line each.",
     "status": "Ask a running gateway how it is.",
     "device": "What an operator does about one device.",
+    "pki": "CAs, certificates for the gateway and the devices, revocation, records.",
     "demo": "Show the whole story on this machine: certificates, gateway, devices accepted.",
     "sandbox": "Run a small Mender server for demos and tests.",
     "simulate": "Drive many simulated devices through a gateway.",
@@ -21,34 +22,13 @@ COMMANDS = {
 HIDDEN = ("service",)
 
 
-class LazyGroup(click.Group):
-    """Imports a command's module only when that command is called, so that each starts fast."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All public commands, in the order a newcomer meets them."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of module `cli.<name>`, or None when there is none."""
-        del ctx
-        if cmd_name not in COMMANDS and cmd_name not in HIDDEN:
-            return None
-        command = import_module(f"mtls_ambassador.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)  # noqa: S101 - our own modules, held by a test
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in `--help`, without importing any command."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mtls-ambassador")
 def group() -> None:
     """Devices onto their Mender server by certificate: an mTLS gateway, from the factory to the accepted device."""
+
+
+group.load_from("mtls_ambassador.cli.", COMMANDS, HIDDEN)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -61,3 +61,8 @@ def make_name(fields: Fields) -> x509.Name:
         except ValueError as error:
             raise UsageError(f"{short}={value!r}: {error}") from error
     return x509.Name(attributes)
+
+
+def text_of(name: x509.Name) -> str:
+    """A name as a person reads it: RFC 4514, with openssl's short names."""
+    return name.rfc4514_string({oid: short for short, oid in OIDS.items()})
