@@ -55,6 +55,7 @@ def command(  # noqa: PLR0913 - one argument for each option
     from mtls_ambassador.cli.pki_show import authority_facts  # noqa: PLC0415 - slow to load
     from mtls_ambassador.flows.make_ca import import_ca  # noqa: PLC0415 - see above
     from mtls_ambassador.pki.folder import NewAuthority  # noqa: PLC0415 - see above
+    from mtls_ambassador.pki.subject import text_of  # noqa: PLC0415 - see above
     from mtls_ambassador.settings.load import load_store  # noqa: PLC0415 - see above
 
     if bool(key) == bool(key_uri):
@@ -73,7 +74,7 @@ def command(  # noqa: PLR0913 - one argument for each option
         ]
         click.echo(json.dumps({**authority_facts(known), "findings": said}, indent=2))
         return
-    click.echo(f"{known.name}: {own.subject.rfc4514_string()}, until {own.not_valid_after_utc:%Y-%m-%d}")
+    click.echo(f"{known.name}: {text_of(own.subject)}, until {own.not_valid_after_utc:%Y-%m-%d}")
     click.echo(f"  key: {known.key_place}")
     for item in findings:
         click.echo(f"  {item}")

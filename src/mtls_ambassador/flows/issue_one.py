@@ -1,12 +1,12 @@
 """One certificate, from the record of its serial to its files: a crash anywhere leaves no serial used twice.
 
-The serial is recorded, the key written, the certificate signed, linted and recorded, its file written, and then all is
-marked done. The same command again finishes what a crash left: by the key that is there it knows its own work.
+The serial is recorded, the certificate signed and linted, its key written, the certificate recorded, its file written,
+and then all is marked done. The same command again finishes what a crash left: by the key that is there it knows its own work.
 """
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from mtls_ambassador.model.revocation import RevocationReason
 from mtls_ambassador.pki.authority import Authority, spki_sha256
 from mtls_ambassador.pki.files import PRIVATE, locked, make_folder, read_file, write_new
 from mtls_ambassador.pki.folder import pem_of
-from mtls_ambassador.pki.issue import KeyKind, make_key
+from mtls_ambassador.pki.issue import KeyKind, PrivateKey, make_key
 from mtls_ambassador.pki.journal import Journal
 from mtls_ambassador.pki.keys import encrypted_pem, load_key
 from mtls_ambassador.pki.lint import LintGate
@@ -50,7 +50,10 @@ class KeySource(Protocol):
         """The key that is there already; None when one is to be made."""
 
     def make(self) -> PublicKey:
-        """Make the key, and put it where it belongs."""
+        """Make the key, in memory."""
+
+    def keep(self) -> None:
+        """Put the key that was made where it belongs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,17 @@ class GivenKey:
         """Nothing is made."""
         return self.key
 
+    def keep(self) -> None:
+        """Nothing is kept."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class KeyFile:
     """A private key in a file of its own, mode 0600, not encrypted: the device or server reads it by itself."""
 
     path: Path
     kind: KeyKind
+    _made: PrivateKey | None = field(default=None, repr=False)
 
     def present(self) -> PublicKey | None:
         """The public half of the key in the file, if there is one; one cut off by a crash counts as none."""
@@ -82,13 +89,18 @@ class KeyFile:
         return load_key(read_file(self.path, "the private key"), None, self.path).public_key()
 
     def make(self) -> PublicKey:
-        """Make key and file."""
-        key = make_key(self.kind)
+        """Make a key."""
+        self._made = make_key(self.kind)
+        return self._made.public_key()
+
+    def keep(self) -> None:
+        """Make the file, if a key was made for it."""
+        if self._made is None:
+            return
         make_folder(self.path.parent)
         if self.path.exists() and self._is_cut_off():
             self.path.unlink()
-        write_new(self.path, encrypted_pem(key, None), PRIVATE)
-        return key.public_key()
+        write_new(self.path, encrypted_pem(self._made, None), PRIVATE)
 
     def _is_cut_off(self) -> bool:
         data = read_file(self.path, "the private key")
@@ -206,9 +218,14 @@ def _issue(
     reservation = Reservation(serial, authority.issuer_sha256, request.name, request.profile, None, now)
     with database.transaction() as connection:
         reserve(connection, [reservation])
-    public = present or request.key.make()
-    certificate = request.build(public, serial)
-    LintGate().check(certificate.public_bytes(Encoding.DER))
+    try:
+        certificate = request.build(present or request.key.make(), serial)
+        LintGate().check(certificate.public_bytes(Encoding.DER))
+        request.key.keep()
+    except AmbassadorError:
+        with database.transaction() as connection:
+            mark_void(connection, [key], now)
+        raise
     with database.transaction() as connection:
         mark_issued(connection, [issued(certificate, authority.issuer_sha256)])
     _write(request, certificate)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki.issue import PrivateKey, Validity
+from mtls_ambassador.pki.subject import text_of
 
 Hash: TypeAlias = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
 
@@ -60,7 +61,7 @@ class Authority:
             if validity.not_after > item.not_valid_after_utc:
                 raise AmbassadorError(
                     f"a certificate until {validity.not_after:%Y-%m-%d} would outlive its CA"
-                    f" {item.subject.rfc4514_string()}, which ends {item.not_valid_after_utc:%Y-%m-%d};"
+                    f" {text_of(item.subject)}, which ends {item.not_valid_after_utc:%Y-%m-%d};"
                     " give fewer days, or make a CA that lasts longer"
                 )
 

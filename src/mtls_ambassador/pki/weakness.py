@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mtls_ambassador.model.finding import Finding, fail, ok, warn
 from mtls_ambassador.pki.keys import describe_key, public_key_fault
 from mtls_ambassador.pki.lint import lint
+from mtls_ambassador.pki.subject import text_of
 
 _SOON = dt.timedelta(days=365)
 _OCTETS = 20
@@ -31,7 +32,7 @@ def weaknesses(certificate: x509.Certificate, chain: tuple[x509.Certificate, ...
     if certificate.version is x509.Version.v3:
         stops = [item for item in lint(certificate.public_bytes(Encoding.DER)) if item.stops]
         found += [warn("lint", str(item), "a new CA has none of this") for item in stops if "serial" not in said]
-    return found or [ok("CA", f"{certificate.subject.rfc4514_string()}: nothing weak about it")]
+    return found or [ok("CA", f"{text_of(certificate.subject)}: nothing weak about it")]
 
 
 def _dates(certificate: x509.Certificate, now: dt.datetime) -> Iterator[Finding]:
@@ -103,13 +104,13 @@ def _extensions(certificate: x509.Certificate) -> Iterator[Finding]:
 def _chain(certificate: x509.Certificate, chain: tuple[x509.Certificate, ...]) -> Iterator[Finding]:
     top = chain[-1] if chain else certificate
     if top.issuer != top.subject:
-        seen = f"it ends at {top.subject.rfc4514_string()}, which {top.issuer.rfc4514_string()} issued"
+        seen = f"it ends at {text_of(top.subject)}, which {text_of(top.issuer)} issued"
         yield warn("chain", seen, "give the CAs above it by --chain, up to the root")
     below = certificate
     for above in chain:
         try:
             below.verify_directly_issued_by(above)
         except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-            seen = f"{above.subject.rfc4514_string()} did not issue {below.subject.rfc4514_string()}"
+            seen = f"{text_of(above.subject)} did not issue {text_of(below.subject)}"
             yield fail("chain", seen, "give each one's issuer after it")
         below = above
