@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.revocation import Revocation, RevocationReason, serial_hex
-from mtls_ambassador.pki.journal import Journal
+from mtls_ambassador.pki.journal import Journal, JournalState
 from mtls_ambassador.store import revocations
 from mtls_ambassador.store.audit import AuditEntry, append_all
 from mtls_ambassador.store.database import Database
@@ -59,7 +59,7 @@ def revoke(database: Database, journal: Journal, targets: Sequence[Target], orde
     """
     unique = list({target.key: target for target in targets}.values())
     with database.transaction() as connection:
-        _take_over(connection, journal, order.at)
+        take_over(connection, journal.read(), order.at)
         before = revocations.find(connection, (target.key for target in unique))
         if order.reason is RevocationReason.REMOVE_FROM_CRL:
             held = [(target, _held(target, before.get(target.key))) for target in unique]
@@ -122,29 +122,22 @@ def _entry(target: Target, order: Order) -> AuditEntry:
     )
 
 
-def _take_over(connection: sa.Connection, journal: Journal, now: dt.datetime) -> None:
-    take_over(connection, journal.read().revoked, now)
-
-
 def take_over(
-    connection: sa.Connection, noted: dict[tuple[bytes, int], Revocation], now: dt.datetime
+    connection: sa.Connection, noted: JournalState, now: dt.datetime, only: bytes | None = None
 ) -> list[Revocation]:
     """Put back what the journal has and the database lost, such as by being restored from a backup; returns that."""
-    known = {
-        item.key: item
-        for issuer in {issuer for issuer, _ in noted}
-        for item in revocations.of_issuer(connection, issuer)
-    }
     hold = RevocationReason.CERTIFICATE_HOLD
-    lost = [
-        item
-        for key, item in noted.items()
-        if key not in known or (known[key].reason is hold and item.reason is not hold)
-    ]
+    issuers = {issuer for issuer, _ in noted.lines if only in {None, issuer}}
+    known = {issuer: revocations.standing(connection, issuer) for issuer in issuers}
+    lost = []
+    for key, line in noted.lines.items():
+        if key[0] not in known:
+            continue
+        there = known[key[0]].get(key[1])
+        if there is None or (there is hold and line["reason"] != hold):
+            lost.append(noted.revocation(key))
     revocations.revoke(connection, lost)
     if lost:
-        entry = AuditEntry(
-            at=now, event="revocations-restored", reason="journal", detail=f"{len(lost)} that only the journal had"
-        )
-        append_all(connection, [entry])
+        detail = f"{len(lost)} that only the journal had"
+        append_all(connection, [AuditEntry(now, "revocations-restored", "journal", detail)])
     return lost

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mtls_ambassador.flows.revoke import take_over
 from mtls_ambassador.model.errors import AmbassadorError
-from mtls_ambassador.model.revocation import Revocation
+from mtls_ambassador.model.revocation import CrlEntry
 from mtls_ambassador.pki.authority import Authority
-from mtls_ambassador.pki.crl import CrlHead, crl_pem, make_crl, number_of, refuse_without_right, sample_of
+from mtls_ambassador.pki.crl import CrlHead, crl_pem, make_crl, number_of, refuse_without_right
 from mtls_ambassador.pki.files import replace
 from mtls_ambassador.pki.journal import CrlNote, Journal, JournalState
 from mtls_ambassador.store import audit, revocations
@@ -70,22 +70,21 @@ def write_crl(
     noted = journal.read()
     with database.transaction() as connection:
         end = audit.head(connection)  # of what is committed, whatever becomes of this transaction
-        own = {key: item for key, item in noted.revoked.items() if key[0] == issuer}
-        restored = take_over(connection, own, order.now)
+        restored = take_over(connection, noted, order.now, issuer)
         before = _latest(_known(noted, issuer, revocations.last_crl(connection, issuer)), order.path)
-        known = revocations.of_issuer(connection, issuer)
+        known = revocations.for_crl(connection, issuer)
         entries = known if order.keep_expired else [item for item in known if not _may_go(item, before.this_update)]
         head = CrlHead(before.number + 1, now, now + order.lasts)
         if head.number >= MAX_NUMBER:
             raise AmbassadorError(f"{order.path}: its CRL number is the highest there can be; make a new CA")
         crl = make_crl(authority, head, entries)
-        check(sample_of(crl))
-        digest = hashlib.sha256(crl).digest()
+        check(crl.sample)
+        digest = hashlib.sha256(crl.der).digest()
         record = CrlRecord(issuer, head.number, head.this_update, head.next_update, len(entries), digest)
         revocations.record_crl(connection, record)
         audit.append(connection, _entry(authority, order, record))
         journal.crl_signed(CrlNote(issuer, head.number, head.this_update, end.last_id, end.hash))
-    replace(order.path, crl_pem(crl))
+    replace(order.path, crl_pem(crl.der))
     return WrittenCrl(
         head.number, head.this_update, head.next_update, len(entries), len(known) - len(entries), len(restored)
     )
@@ -116,7 +115,7 @@ def _in_file(path: Path) -> _Before:
         raise AmbassadorError(f"{path}: is there and is no CRL in PEM form; move it away") from error
 
 
-def _may_go(item: Revocation, before: dt.datetime | None) -> bool:
+def _may_go(item: CrlEntry, before: dt.datetime | None) -> bool:
     """RFC 5280 section 3.3: not before it was on a CRL that was made after the certificate expired."""
     return before is not None and item.not_after is not None and item.not_after < before and item.at <= before
 

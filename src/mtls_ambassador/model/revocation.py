@@ -3,6 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class RevocationReason(StrEnum):
@@ -46,6 +47,15 @@ class Revocation:
     def key(self) -> tuple[bytes, int]:
         """Issuer and serial, which name a certificate for good."""
         return self.issuer_sha256, self.serial
+
+
+class CrlEntry(NamedTuple):
+    """What a CRL needs of a revocation; a light one, because there may be a hundred thousand."""
+
+    serial: int
+    reason: RevocationReason
+    at: dt.datetime
+    not_after: dt.datetime | None
 
 
 def serial_hex(serial: int) -> str:

@@ -4,7 +4,7 @@ Written as DER by hand: the library's builder copies its list for every entry, t
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_ambassador.model.errors import AmbassadorError
-from mtls_ambassador.model.revocation import Revocation, RevocationReason
+from mtls_ambassador.model.revocation import CrlEntry, RevocationReason
 from mtls_ambassador.pki.authority import Authority
 from mtls_ambassador.pki.signature import algorithm_of, sign
 from mtls_ambassador.pki.template import inner, parts, tlv
@@ -32,28 +32,27 @@ class CrlHead:
     next_update: dt.datetime
 
 
-def make_crl(authority: Authority, head: CrlHead, entries: Iterable[Revocation]) -> bytes:
-    """A signed CRL in DER. Raises AmbassadorError when the CA's certificate does not let it sign one."""
-    refuse_without_right(authority.certificate)
-    tbs = _tbs(authority, head, _entries(entries))
-    signature = tlv(_BITS, b"\0" + sign(authority.key, tbs))
-    return tlv(_SEQUENCE, tbs + algorithm_of(authority.key) + signature)
+@dataclass(frozen=True, slots=True)
+class Crl:
+    """A signed CRL in DER."""
 
-
-def sample_of(crl: bytes) -> bytes:
-    """The CRL with one entry of each shape instead of all, to be looked at and never handed out.
+    der: bytes
+    sample: bytes
+    """It with one entry of each shape instead of all, to be linted and never handed out.
 
     Entries of one shape have the same reason, length of serial and form of time, so what a linter says of one is true
     of all. Its signature is that of the whole, and so is wrong.
     """
-    tbs, *rest = parts(inner(crl))
-    values = parts(inner(tbs))
-    at = 5  # version, signature, issuer and two times stand before the entries
-    if values[at][0] != _SEQUENCE:
-        return crl
-    shapes = {_shape(entry): entry for entry in parts(inner(values[at]))}
-    values[at] = tlv(_SEQUENCE, b"".join(shapes.values()))
-    return tlv(_SEQUENCE, tlv(_SEQUENCE, b"".join(values)) + b"".join(rest))
+
+
+def make_crl(authority: Authority, head: CrlHead, entries: Sequence[CrlEntry]) -> Crl:
+    """Sign a CRL. Raises AmbassadorError when the CA's certificate does not let it sign one."""
+    refuse_without_right(authority.certificate)
+    tbs = _tbs(authority, head, _entries(entries))
+    end = algorithm_of(authority.key) + tlv(_BITS, b"\0" + sign(authority.key, tbs))
+    shapes = {(item.reason, item.serial.bit_length() // 8, _is_late(item.at)): item for item in entries}
+    sample = _tbs(authority, head, _entries(shapes.values()))
+    return Crl(tlv(_SEQUENCE, tbs + end), tlv(_SEQUENCE, sample + end))
 
 
 def refuse_without_right(issuer: x509.Certificate) -> None:
@@ -112,7 +111,7 @@ def _oid(name: x509.ObjectIdentifier) -> bytes:
     return tlv(_OID, bytes((40 * first + second, *rest)))
 
 
-def _entries(revocations: Iterable[Revocation]) -> bytes:
+def _entries(revocations: Iterable[CrlEntry]) -> bytes:
     reasons = {reason: _reason(reason) for reason in RevocationReason}
     return b"".join(
         tlv(_SEQUENCE, _integer(item.serial) + _time(item.at) + reasons[item.reason]) for item in revocations
@@ -134,11 +133,10 @@ def _integer(value: int) -> bytes:
 @lru_cache(1024)
 def _time(value: dt.datetime) -> bytes:
     utc = value.astimezone(dt.UTC)
-    if utc.year < _FIRST_GENERALIZED:
-        return tlv(_UTC_TIME, f"{utc:%y%m%d%H%M%SZ}".encode())
-    return tlv(_GENERALIZED_TIME, f"{utc:%Y%m%d%H%M%SZ}".encode())
+    if _is_late(utc):
+        return tlv(_GENERALIZED_TIME, f"{utc:%Y%m%d%H%M%SZ}".encode())
+    return tlv(_UTC_TIME, f"{utc:%y%m%d%H%M%SZ}".encode())
 
 
-def _shape(entry: bytes) -> tuple[int, int, bytes]:
-    serial, time, *extensions = parts(inner(entry))
-    return len(serial), time[0], b"".join(extensions)
+def _is_late(value: dt.datetime) -> bool:
+    return value.year >= _FIRST_GENERALIZED

@@ -17,6 +17,8 @@ _OTHERS = {
     "MTLS_CA_PASSPHRASE",
     "MTLS_CA_PASSPHRASE_FILE",
     "MTLS_CA_PIN",
+    "MTLS_CA_PIN_FILE",
+    "MTLS_PKCS11_MODULE",
 }
 """No settings: the lower-case proxy variable of other programs, and what `sandbox` and the `pki` commands read."""
 _PREFIXES = ("MTLS_", "HTTPS_", "UPSTREAM_")

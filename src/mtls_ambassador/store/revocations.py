@@ -7,10 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mtls_ambassador.model.revocation import Revocation, RevocationReason
+from mtls_ambassador.model.revocation import CrlEntry, Revocation, RevocationReason
 from mtls_ambassador.store.pki_tables import certificate, crl, revocation
 
 Key = tuple[bytes, int]
+AT_ONCE = 500
 _COLUMNS = (
     revocation.c.issuer_sha256,
     revocation.c.serial,
@@ -24,7 +25,20 @@ _ALL = sa.select(*_COLUMNS)
 _THIS = sa.and_(
     revocation.c.issuer_sha256 == sa.bindparam("its_issuer"), revocation.c.serial == sa.bindparam("its_serial")
 )
-_FIND = _ALL.where(_THIS)
+_OF_ISSUER = revocation.c.issuer_sha256 == sa.bindparam("its_issuer")
+_FIND = _ALL.where(_OF_ISSUER, revocation.c.serial.in_(sa.bindparam("its_serials", expanding=True)))
+_RAW_SERIAL = sa.type_coerce(revocation.c.serial, sa.LargeBinary)
+_STANDING = sa.select(_RAW_SERIAL, revocation.c.reason).where(_OF_ISSUER)
+_FOR_CRL = (
+    sa.select(
+        _RAW_SERIAL,
+        revocation.c.reason,
+        sa.type_coerce(revocation.c.at, sa.types.NullType()),
+        sa.type_coerce(revocation.c.not_after, sa.types.NullType()),
+    )
+    .where(_OF_ISSUER)
+    .order_by(revocation.c.serial)
+)
 _DELETE = sa.delete(revocation).where(_THIS)
 _REASONS = {reason.value: reason for reason in RevocationReason}
 
@@ -57,18 +71,41 @@ def lift(connection: sa.Connection, keys: Iterable[tuple[Any, Any]]) -> None:
 
 def find(connection: sa.Connection, keys: Iterable[Key]) -> dict[Key, Revocation]:
     """Those of the certificates that are revoked."""
-    found = {}
+    by_issuer: dict[bytes, list[int]] = {}
     for issuer, serial in keys:
-        row = connection.execute(_FIND, {"its_issuer": issuer, "its_serial": serial}).one_or_none()
-        if row is not None:
-            found[issuer, serial] = _revocation(row)
+        by_issuer.setdefault(issuer, []).append(serial)
+    found: dict[Key, Revocation] = {}
+    for issuer, serials in by_issuer.items():
+        for first in range(0, len(serials), AT_ONCE):
+            asked = {"its_issuer": issuer, "its_serials": serials[first : first + AT_ONCE]}
+            found |= {item.key: item for item in map(_revocation, connection.execute(_FIND, asked))}
     return found
 
 
-def of_issuer(connection: sa.Connection, issuer_sha256: bytes) -> list[Revocation]:
-    """All of a CA, in the order of serials."""
-    rows = connection.execute(_ALL.where(revocation.c.issuer_sha256 == issuer_sha256).order_by(revocation.c.serial))
-    return [_revocation(row) for row in rows]
+def standing(connection: sa.Connection, issuer_sha256: bytes) -> dict[int, RevocationReason]:
+    """Serial and reason of all of a CA."""
+    rows = connection.execute(_STANDING, {"its_issuer": issuer_sha256})
+    return {int.from_bytes(serial): _REASONS[reason] for serial, reason in rows}
+
+
+def for_crl(connection: sa.Connection, issuer_sha256: bytes) -> list[CrlEntry]:
+    """All of a CA, in the order of serials; written for speed, because there may be a hundred thousand."""
+    rows = connection.execute(_FOR_CRL, {"its_issuer": issuer_sha256})
+    times = _Times()
+    return [
+        CrlEntry(int.from_bytes(serial), _REASONS[reason], times[at], times[end]) for serial, reason, at, end in rows
+    ]
+
+
+class _Times(dict[Any, Any]):
+    """From what the driver gives for a time to the time; many rows share one."""
+
+    def __missing__(self, raw: dt.datetime | str | None) -> dt.datetime | None:
+        value = dt.datetime.fromisoformat(raw) if isinstance(raw, str) else raw
+        if value is not None:
+            value = value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+        self[raw] = value
+        return value
 
 
 def without_record(connection: sa.Connection) -> Iterator[Revocation]:
