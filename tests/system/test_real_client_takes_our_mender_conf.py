@@ -1,15 +1,19 @@
-"""Mender's own client takes the `mender.conf` we write as it is, and enrols with the certificate it names."""
+"""Mender's own client, given the files `pki` makes as they are, enrols through a gateway with files of `pki`."""
 
+import asyncio
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from mtls_ambassador.pki.mender_conf import merge
 from mtls_ambassador.sandbox.real_client import RealClient
+from mtls_ambassador.sandbox.server import SandboxConfig, SandboxServer
+from support.gateway import Gateway, clean_environ
 from support.mender import World
+from support.pki import Pki
 from support.wait import until
 
 MAC = "02:00:00:00:00:07"
@@ -20,28 +24,56 @@ IMAGE = {
     "InventoryPollIntervalSeconds": 2,
     "RetryPollIntervalSeconds": 2,
     "DBus": {"Enabled": False},
-    "ArtifactVerifyKeys": [],
 }
 """As an image builder may have left it."""
 
 
-async def test_the_real_client_enrols_with_a_merged_mender_conf(tmp_path: Path) -> None:
-    async with World.running(tmp_path) as world:
-        device = world.pki.device("cam-7")
-        conf = merge(
-            json.dumps(IMAGE),
-            server_url=world.gateway.url,
-            certificate_path=str(device.certificate),
-            key_path=str(device.key),
-            server_certificate=str(world.pki.ca_file),
+async def pki(folder: Path, *words: str) -> None:
+    """Run a `pki` command with its state in `folder`."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mtls_ambassador", "pki", *words),
+        cwd=folder,
+        env=clean_environ() | {"MTLS_STATE_DIR": str(folder / "factory")},
+        stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 0, f"pki {' '.join(words)}: {errors.decode()}"
+
+
+async def test_the_real_client_enrols_with_files_of_pki(tmp_path: Path) -> None:
+    await pki(tmp_path, "init", "--no-passphrase")
+    await pki(tmp_path, "server", "gateway", "--ip", "127.0.0.1")
+    trust = tmp_path / "factory/pki/trust.pem"
+    environ = {
+        "MTLS_SERVER_CERT": str(tmp_path / "gateway/server.crt"),
+        "MTLS_SERVER_KEY": str(tmp_path / "gateway/server.key"),
+        "MTLS_TENANT_CA_PEM": str(trust),
+    }
+    own = Pki(tmp_path)
+    async with (
+        SandboxServer.running(SandboxConfig(password="password")) as server,
+        Gateway.running(own, server.url, environ=environ) as gateway,
+    ):
+        (tmp_path / "mender.conf").write_text(json.dumps(IMAGE | {"ServerCertificate": str(trust)}))
+        device = tmp_path / "cam-7"
+        to_conf = (
+            "--mender-conf",
+            "mender.conf",
+            "--server-url",
+            f"https://127.0.0.1:{gateway.port}",
+            "--device-dir",
+            str(device),
         )
-        # The pair in the client's own folder is another one: the configuration alone must lead to ours.
-        config = world.real_client(world.pair("unused"), MAC)
-        config = replace(config, conf=conf)
+        await pki(tmp_path, "device", "cam-7", *to_conf)
+        world = World(own, server, gateway)
+        # The client's own folder has a pair and CA the gateway does not know: only the configuration leads to ours.
+        stray = world.real_client(world.pair("stray"), MAC)
+        config = replace(stray, conf=(device / "mender.conf").read_text())
         async with RealClient.running(config) as client:
             accepted = await until(lambda: world.accepted(MAC), "the device to be accepted", client.log)
-            await until(lambda: world.sandbox.state.inventory.get(accepted.id), "the inventory", client.log)
-        certificate = x509.load_pem_x509_certificate(device.certificate.read_bytes())
-        spki = serialization.PublicFormat.SubjectPublicKeyInfo
-        pem = certificate.public_key().public_bytes(serialization.Encoding.PEM, spki).decode()
-        assert list(accepted.auth_sets) == [pem]
+            await until(lambda: server.state.inventory.get(accepted.id), "the inventory", client.log)
+    certificate = x509.load_pem_x509_certificate((device / "mender-cert.pem").read_bytes())
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    pem = certificate.public_key().public_bytes(serialization.Encoding.PEM, spki).decode()
+    assert list(accepted.auth_sets) == [pem], "the certificate's key signs, in one auth set"
