@@ -1,5 +1,6 @@
 """The migrations make exactly the tables the program uses, once, whoever runs them."""
 
+import datetime as dt
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ from alembic.migration import MigrationContext
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.settings import StoreSettings
 from mtls_ambassador.store import migrations
+from mtls_ambassador.store.audit import AuditEntry, append, verify
+from mtls_ambassador.store.chain import NAMES
 from mtls_ambassador.store.database import make_engine, open_database
 from mtls_ambassador.store.schema import HEAD, bring_up_to_date
 from mtls_ambassador.store.tables import metadata
@@ -92,3 +95,26 @@ def test_several_processes_may_migrate_at_once(settings: StoreSettings) -> None:
     assert [(process.returncode, *result) for process, result in zip(started, results, strict=True)] == [
         (0, "open\n", "")
     ] * len(started)
+
+
+def test_an_older_file_gets_its_audit_chained(settings: StoreSettings) -> None:
+    """Made by the first version, with rows in it whose numbers have gaps, as PostgreSQL's sequences leave them."""
+    engine = make_engine(settings)
+    with engine.begin() as connection:
+        migrations.upgrade(connection, "0001")
+        names = [name for name in NAMES if name != "at"]
+        values = ", ".join(f"'{name[:3]}'" for name in names)
+        for number in (1, 2, 5):
+            at = f"'2026-11-0{number} 12:00:00.5'"
+            row = f"INSERT INTO audit (id, at, {', '.join(names)}) VALUES ({number}, {at}, {values})"  # noqa: S608 - ours
+            connection.execute(sa.text(row))
+    bring_up_to_date(engine)
+    assert differences(engine) == []
+    engine.dispose()
+    with open_database(settings) as database, database.transaction() as connection:
+        verdict = verify(connection)
+        assert (verdict.rows, verdict.fault, verdict.head.last_id) == (3, "", 5)
+        append(connection, AuditEntry(dt.datetime(2026, 11, 23, tzinfo=dt.UTC), "event", "reason"))
+        assert verify(connection).rows == 4
+        connection.execute(sa.text("UPDATE audit SET reason = 'other' WHERE id = 2"))
+        assert "row 2 " in verify(connection).fault

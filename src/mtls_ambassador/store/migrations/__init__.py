@@ -7,9 +7,9 @@ from alembic import command
 from alembic.config import Config
 
 
-def upgrade(connection: sa.Connection) -> None:
-    """Run every migration not run yet, in the caller's transaction."""
+def upgrade(connection: sa.Connection, to: str = "head") -> None:
+    """Run every migration not run yet, or those up to one, in the caller's transaction."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
