@@ -50,7 +50,7 @@ def command(name: str, **options: Any) -> None:  # noqa: ANN401 - what click rea
     configuration = _configuration(options)
     files = {"certificate": out / CERTIFICATE, "key": out / KEY}
     with issuing(options) as at:
-        validity = profile.validity(at.now)
+        validity = at.validity(options, profile)
         request = Request(
             name,
             "device",

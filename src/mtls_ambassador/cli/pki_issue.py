@@ -17,6 +17,8 @@ from mtls_ambassador.model.errors import UsageError
 if TYPE_CHECKING:
     from mtls_ambassador.flows.issue_one import Outcome, Request
     from mtls_ambassador.pki.authority import Authority
+    from mtls_ambassador.pki.issue import Validity
+    from mtls_ambassador.pki.profiles import DeviceProfile, ServerProfile
     from mtls_ambassador.store.database import Database
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -26,7 +28,7 @@ KINDS = ("p256", "p384", "p521", "rsa", "ed25519")
 def issue_options(days: int) -> Callable[[Command], Command]:
     """Options of every command that issues."""
     added: list[Callable[[Any], Any]] = [
-        click.option("--days", type=click.IntRange(min=1), help=f"Lifetime.  [default: {days}]"),
+        click.option("--days", type=click.IntRange(min=1), help=f"Lifetime.  [default: {days}, or the CA's end]"),
         click.option("--no-expiry", is_flag=True, help="No well-defined end (9999-12-31); the CA must have none too."),
         click.option(
             "--backdate", type=click.IntRange(min=0), default=1, show_default=True, help="Days it is valid already."
@@ -66,6 +68,11 @@ class Issuing:
     folder: Path
     authority: "Authority"
     now: dt.datetime
+
+    def validity(self, options: dict[str, Any], profile: "ServerProfile | DeviceProfile") -> "Validity":
+        """From when to when; unless somebody said how long, not beyond the CA."""
+        validity = profile.validity(self.now)
+        return validity if options["days"] or options["no_expiry"] else self.authority.capped(validity)
 
     def issue(self, request: "Request") -> "Outcome":
         """Issue one certificate."""

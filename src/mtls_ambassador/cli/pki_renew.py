@@ -40,12 +40,12 @@ def command(what: str, **options: Any) -> None:  # noqa: ANN401 - what click rea
     from mtls_ambassador.flows.issue_one import GivenKey, KeyFile, Request  # noqa: PLC0415 - slow to load
     from mtls_ambassador.pki.issue import KeyKind  # noqa: PLC0415 - see above
     from mtls_ambassador.pki.keys import usable_public_key  # noqa: PLC0415 - see above
-    from mtls_ambassador.pki.profiles import make_validity, same_again  # noqa: PLC0415 - see above
+    from mtls_ambassador.pki.profiles import DeviceProfile, same_again  # noqa: PLC0415 - see above
 
     with issuing(options) as at:
         name, profile, old = _old(at, what)
         days = chosen_days(options, SERVER_DAYS if profile == "server" else DAYS)
-        validity = make_validity(at.now, days, chosen_backdate(options))
+        validity = at.validity(options, DeviceProfile(days=days, backdate=chosen_backdate(options)))
         key: KeySource = GivenKey(usable_public_key(old.public_key(), what))
         if options["new_key"]:
             key = KeyFile(options["new_key"], KeyKind(options["key_type"]))

@@ -79,7 +79,7 @@ def _device(at: Issuing, csr: "Csr", name: str, options: dict[str, Any]) -> "Bui
         # Braces of a stranger's text are no places of a template.
         profile = replace(profile, subject=())
     fields = csr.subject if options["takes_subject"] else ()
-    validity = profile.validity(at.now)
+    validity = at.validity(options, profile)
     return lambda key, serial: device_certificate(at.authority, profile, name, fields, key, serial, validity)
 
 
@@ -95,5 +95,5 @@ def _server(at: Issuing, csr: "Csr", name: str, options: dict[str, Any]) -> "Bui
     profile = ServerProfile(
         options["dns"], parse_ips(options["ips"]), others, chosen_days(options, SERVER_DAYS), chosen_backdate(options)
     )
-    validity = profile.validity(at.now)
+    validity = at.validity(options, profile)
     return lambda key, serial: server_certificate(at.authority, profile, key, serial, validity)

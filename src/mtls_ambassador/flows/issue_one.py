@@ -1,7 +1,7 @@
 """One certificate, from the record of its serial to its files: a crash anywhere leaves no serial used twice.
 
 The serial is recorded, the certificate signed and linted, its key written, the certificate recorded, its file written,
-and then all is marked done. The same command again finishes what a crash left: by the key that is there it knows its own work.
+and then all is marked done. The same command again finishes what a crash left: it knows its work by the key.
 """
 
 import datetime as dt

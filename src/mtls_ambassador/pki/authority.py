@@ -55,6 +55,11 @@ class Authority:
         """What a TLS peer sends after its own certificate: this CA and those above it, without the root."""
         return tuple(item for item in (self.certificate, *self.chain) if item.issuer != item.subject)
 
+    def capped(self, validity: Validity) -> Validity:
+        """The validity, ending with this CA or one above it if that ends before."""
+        ends = [item.not_valid_after_utc for item in (self.certificate, *self.chain)]
+        return Validity(validity.not_before, min(validity.not_after, *ends))
+
     def check_outlives(self, validity: Validity) -> None:
         """Raise AmbassadorError when a certificate of this validity would outlive this CA or one above it."""
         for item in (self.certificate, *self.chain):

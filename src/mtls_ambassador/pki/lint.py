@@ -149,7 +149,7 @@ def shape(der: bytes) -> bytes:
     """
     try:
         return hashlib.sha256(b"\0".join(_shape(der))).digest()
-    except IndexError:
+    except (IndexError, ValueError):  # no DER, or not of a certificate
         return hashlib.sha256(b"\0\0" + der).digest()
 
 
