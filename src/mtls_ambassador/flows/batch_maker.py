@@ -4,17 +4,20 @@ import hashlib
 import os
 import re
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mtls_ambassador.flows.batch_files import DeviceFiles, Format, packed, write
 from mtls_ambassador.flows.batch_workers import Made, Task
-from mtls_ambassador.pki.authority import Authority
+from mtls_ambassador.pki.authority import Authority, hash_algorithm
 from mtls_ambassador.pki.folder import AuthorityHandle
-from mtls_ambassador.pki.issue import KeyKind, Validity, key_pem, make_key
+from mtls_ambassador.pki.issue import KeyKind, PrivateKey, Validity, key_pem, make_key
 from mtls_ambassador.pki.profiles import DeviceProfile, device_certificate
 from mtls_ambassador.pki.serial import new_serial
 from mtls_ambassador.pki.signature import sign
@@ -57,7 +60,7 @@ class DeviceMaker:
 
     def __init__(self, recipe: Recipe, authority: Authority) -> None:
         self._recipe = recipe
-        self._authority = authority
+        self._sign = _signer(authority.key)
         self._template = Template(example(authority, recipe, "example"))
         self._held: deque[list[DeviceFiles]] = deque()
         self._out = None if recipe.out is None else os.open(recipe.out, os.O_RDONLY | os.O_DIRECTORY)
@@ -86,7 +89,7 @@ class DeviceMaker:
         subject = make_name(fields)
         san = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]).public_bytes() if uri else b""
         tbs = self._template.fill(Filling(task.serial, subject.public_bytes(), spki, san))
-        der = self._template.certificate(tbs, sign(self._authority.key, tbs))
+        der = self._template.certificate(tbs, self._sign(tbs))
         made = Made(
             task.name,
             task.serial,
@@ -105,3 +108,11 @@ def _shape(uri: str, fields: tuple[tuple[str, str], ...]) -> str:
     """Alike for certificates whose names differ in letters and digits alone; countries are looked at one by one."""
     values = (f"{short}={value if short == 'C' else _ALIKE.sub('x', value)}" for short, value in fields)
     return "\n".join((_ALIKE.sub("x", uri), *values))
+
+
+def _signer(key: PrivateKey) -> Callable[[bytes], bytes]:
+    """What `sign` does, without finding out each time what kind of key it is."""
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        algorithm = ec.ECDSA(hash_algorithm(key) or hashes.SHA256())
+        return lambda tbs: key.sign(tbs, algorithm)
+    return lambda tbs: sign(key, tbs)

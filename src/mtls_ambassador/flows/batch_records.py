@@ -20,9 +20,9 @@ from mtls_ambassador.pki.manifest import Line
 from mtls_ambassador.pki.order import Order, OrderRow
 from mtls_ambassador.pki.serial import new_serial
 from mtls_ambassador.store import audit, batch_work, batches, certificates, revocations
-from mtls_ambassador.store.batch_work import Place
 from mtls_ambassador.store.batches import Batch
 from mtls_ambassador.store.certificates import Filter, Issued, Record, Reservation, Status
+from mtls_ambassador.store.database import Database
 
 T = TypeVar("T")
 RESERVE_LOT = 5000
@@ -40,8 +40,8 @@ def lots(items: Iterable[T], size: int) -> Iterator[list[T]]:
 class BatchRecords:
     """The records of one order at one CA."""
 
-    def __init__(self, engine: sa.Engine, pki_dir: Path, issuer_sha256: bytes, by: str, now: dt.datetime) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, pki_dir: Path, issuer_sha256: bytes, by: str, now: dt.datetime) -> None:
+        self._database = database
         self._pki_dir = pki_dir
         self._issuer = issuer_sha256
         self._by = by
@@ -60,8 +60,8 @@ class BatchRecords:
         """One process at a time works at an order; its lock dies with it. Raises AmbassadorError if it is held."""
         with ExitStack() as held:
             held.enter_context(_file_lock(self._pki_dir / f".batch-{digest.hex()[:32]}.lock"))
-            if self._engine.dialect.name == "postgresql":
-                held.enter_context(_database_lock(self._engine, int.from_bytes(digest[:8], signed=True)))
+            if self._database.engine.dialect.name == "postgresql":
+                held.enter_context(_database_lock(self._database.engine, int.from_bytes(digest[:8], signed=True)))
             yield
 
     def open(self, name: str, order: Order, digest: bytes) -> bool:
@@ -70,7 +70,7 @@ class BatchRecords:
         Returns whether it was made. Raises AmbassadorError when another order has the name.
         """
         quantity = order.quantity
-        with self._begin() as connection:
+        with self._database.transaction() as connection:
             self._batch, is_new = batches.open_batch(connection, name, digest, self._issuer, quantity, self._now)
             if is_new:
                 self._reserve(connection, (row.name for row in order.rows()))
@@ -79,7 +79,7 @@ class BatchRecords:
 
     def is_known(self, name: str, digest: bytes) -> bool:
         """Whether this order was begun before. Raises AmbassadorError when another order has the name."""
-        with self._begin() as connection:
+        with self._database.snapshot() as connection:
             if batches.find_by_order(connection, self._issuer, digest) is not None:
                 return True
             for other in batches.find_by_name(connection, name):
@@ -91,16 +91,6 @@ class BatchRecords:
                     )
         return False
 
-    @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        """One transaction; a fault of the database becomes an AmbassadorError, and nothing of it remains."""
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.SQLAlchemyError as error:
-            cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise AmbassadorError(f"the database: {cause}; run the same command again to go on") from error
-
     def _reserve(self, connection: sa.Connection, names: Iterable[str]) -> None:
         for lot in lots(names, RESERVE_LOT):
             rows = [Reservation(new_serial(), self._issuer, name, PROFILE, self.batch.id, self._now) for name in lot]
@@ -108,39 +98,29 @@ class BatchRecords:
 
     def count_open(self) -> int:
         """How many are not done."""
-        with self._begin() as connection:
+        with self._database.snapshot() as connection:
             return batch_work.count_open(connection, self.batch.id)
 
     def issued(self) -> list[Record]:
         """Recorded and not done: as few as a run has in work at once."""
-        with self._begin() as connection:
+        with self._database.snapshot() as connection:
             wanted = Filter(batch_id=self.batch.id, status=Status.ISSUED)
             return list(certificates.select(connection, wanted))
 
-    def reserved(self, rows: Sequence[OrderRow]) -> list[tuple[OrderRow, Place]]:
-        """Those of the rows that are to be made."""
-        with self._begin() as connection:
-            found = batch_work.places(connection, self.batch.id, [row.name for row in rows])
-        return [(row, found[row.name]) for row in rows if found[row.name].status is Status.RESERVED]
+    def reserved(self, rows: Sequence[OrderRow]) -> list[tuple[OrderRow, int]]:
+        """Those of the rows that are to be made, with their serials."""
+        with self._database.snapshot() as connection:
+            serials = batch_work.reserved(connection, self.batch.id, [row.name for row in rows])
+        return [(row, serials[row.name]) for row in rows if row.name in serials]
 
     def lines(self, rows: Sequence[OrderRow]) -> Iterator[Line]:
-        """What was made for the rows, for the manifest. Fails closed: RuntimeError when one is not done."""
-        with self._begin() as connection:
-            found = batch_work.places(connection, self.batch.id, [row.name for row in rows])
+        """What was made for the rows, for the manifest. Fails closed: KeyError when one is not done."""
+        with self._database.snapshot() as connection:
+            found = batch_work.finished(connection, self.batch.id, [row.name for row in rows])
         for row in rows:
             made = found[row.name]
-            if not (made.fingerprint and made.spki_sha256 and made.not_before and made.not_after and made.done_at):
-                raise RuntimeError(f"{row.name} is not done")
-            yield Line(
-                row.name,
-                made.serial,
-                made.fingerprint,
-                made.spki_sha256,
-                made.not_before,
-                made.not_after,
-                made.done_at,
-                row.identity,
-            )
+            dates = made.not_before, made.not_after, made.done_at
+            yield Line(row.name, made.serial, made.fingerprint, made.spki_sha256, *dates, row.identity)
 
     def mark_issued(self, devices: Sequence[Made], validity: Validity) -> None:
         """Record certificates before they leave their makers' memory."""
@@ -157,12 +137,12 @@ class BatchRecords:
             )
             for device in devices
         ]
-        with self._begin() as connection:
+        with self._database.transaction() as connection:
             certificates.mark_issued(connection, rows)
 
     def mark_done(self, serials: Sequence[int], now: dt.datetime) -> None:
         """Their files are on disk."""
-        with self._begin() as connection:
+        with self._database.transaction() as connection:
             certificates.mark_done(connection, [(self._issuer, serial) for serial in serials], now)
 
     def void(self, lost: Sequence[Record], now: dt.datetime) -> None:
@@ -175,7 +155,7 @@ class BatchRecords:
             for item in lost
         ]
         Journal(self._pki_dir).revoked(revoked)
-        with self._begin() as connection:
+        with self._database.transaction() as connection:
             certificates.mark_void(connection, [item.key for item in lost], now)
             revocations.revoke(connection, revoked)
             self._reserve(connection, (item.name for item in lost))
@@ -185,7 +165,7 @@ class BatchRecords:
     def finish(self, manifest_sha256: bytes | None, now: dt.datetime) -> None:
         """All that was ordered is done, and the manifest, if one was wanted, written."""
         told = f"manifest {manifest_sha256.hex()}" if manifest_sha256 else "no manifest"
-        with self._begin() as connection:
+        with self._database.transaction() as connection:
             batches.finish(connection, self.batch.id, manifest_sha256 or b"", now)
             self._tell(connection, "batch-done", told)
 

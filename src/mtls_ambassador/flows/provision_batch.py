@@ -143,11 +143,12 @@ def _recover(records: BatchRecords, ordered: Ordered, outcome: Outcome) -> None:
             raise AmbassadorError(f"{out}/{record.name}: holds a certificate or key that is not of this batch")
         else:
             lost.append(record)
-    records.void(lost, ordered.clock())
     if out is not None:
+        # Before they are void: a kill between must leave nothing in the way of the device made anew.
         for record in lost:
             batch_files.remove_part(out, record.name)
         _sync(out)
+    records.void(lost, ordered.clock())
     records.mark_done(whole, ordered.clock())
     outcome.adopted, outcome.voided = len(whole), len(lost)
 
@@ -191,9 +192,9 @@ class _Run:
     def _work(self) -> Iterator[list[Task]]:
         """What is reserved and not made, a lot at a time, as long as nobody stops it."""
         tasks = (
-            Task(row.name, place.serial, row.subject)
+            Task(row.name, serial, row.subject)
             for rows in lots(self.ordered.order.rows(), LOT)
-            for row, place in self.records.reserved(rows)
+            for row, serial in self.records.reserved(rows)
         )
         for lot in lots(tasks, LOT):
             if self.ordered.is_stopped():

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,40 +12,43 @@ from mtls_ambassador.store.pki_tables import certificate
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One device's place in its batch; what comes with signing is None before that."""
+class Finished:
+    """What was made for one device of a batch."""
 
     name: str
     serial: int
-    status: Status
-    reserved_at: dt.datetime
-    done_at: dt.datetime | None
-    not_before: dt.datetime | None
-    not_after: dt.datetime | None
-    spki_sha256: bytes | None
-    fingerprint: bytes | None
+    fingerprint: bytes
+    spki_sha256: bytes
+    not_before: dt.datetime
+    not_after: dt.datetime
+    done_at: dt.datetime
 
 
-_COLUMNS = [certificate.c[item.name] for item in fields(Place)]
+_FINISHED = sa.select(*(certificate.c[item.name] for item in fields(Finished)))
+_RESERVED = sa.select(certificate.c.name, certificate.c.serial)
 # Written out and not bound, because only so does SQLite see that the index over what lives in a batch serves.
 _LIVES = certificate.c.status != sa.literal_column("'void'")
 _OPEN = certificate.c.status.in_([Status.RESERVED.value, Status.ISSUED.value])
 
 
-def places(connection: sa.Connection, batch_id: int, names: Sequence[str]) -> dict[str, Place]:
-    """The place of each of these names in the batch; those that have none are left out."""
-    statement = sa.select(*_COLUMNS).where(certificate.c.batch_id == batch_id, certificate.c.name.in_(names), _LIVES)
-    rows = connection.execute(statement).mappings()
-    return {row["name"]: Place(**{**row, "status": Status(row["status"])}) for row in rows}
+def reserved(connection: sa.Connection, batch_id: int, names: Sequence[str]) -> dict[str, int]:
+    """The serials of those of these names for which nothing was made yet."""
+    is_reserved = certificate.c.status == Status.RESERVED.value
+    rows = connection.execute(_of(_RESERVED, batch_id, names).where(is_reserved))
+    return {row.name: row.serial for row in rows}
+
+
+def finished(connection: sa.Connection, batch_id: int, names: Sequence[str]) -> dict[str, Finished]:
+    """What was made for those of these names that are done."""
+    is_done = certificate.c.status == Status.DONE.value
+    return {row[0]: Finished(*row) for row in connection.execute(_of(_FINISHED, batch_id, names).where(is_done))}
+
+
+def _of(statement: sa.Select[Any], batch_id: int, names: Sequence[str]) -> sa.Select[Any]:
+    return statement.where(certificate.c.batch_id == batch_id, certificate.c.name.in_(names), _LIVES)
 
 
 def count_open(connection: sa.Connection, batch_id: int) -> int:
     """How many of the batch are reserved or issued and not done."""
     count = sa.select(sa.func.count()).select_from(certificate)
     return connection.execute(count.where(certificate.c.batch_id == batch_id, _LIVES, _OPEN)).scalar_one()
-
-
-def count(connection: sa.Connection, batch_id: int) -> int:
-    """How many of the batch are not void: never more than its quantity."""
-    counted = sa.select(sa.func.count()).select_from(certificate)
-    return connection.execute(counted.where(certificate.c.batch_id == batch_id, _LIVES)).scalar_one()
