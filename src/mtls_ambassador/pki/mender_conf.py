@@ -79,7 +79,7 @@ def _read(text: str, source: str) -> dict[str, object]:
         text_again.encode()
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise AmbassadorError(f"{source}, {place}: not JSON: {error.msg}") from None
+        raise AmbassadorError(f"{source}: {place}: not JSON: {error.msg}") from None
     except UnicodeEncodeError:
         raise AmbassadorError(f"{source}: a text in it holds half a character (\\ud800 to \\udfff)") from None
     except _RefusedError as error:

@@ -102,7 +102,7 @@ def test_servers_beside_server_url_are_refused_as_the_client_does(listed: str) -
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('{\n  "a": 1\n  "b": 2\n}', "mender.conf, line 3, column 3: not JSON: Expecting ',' delimiter"),
+        ('{\n  "a": 1\n  "b": 2\n}', "mender.conf: line 3, column 3: not JSON: Expecting ',' delimiter"),
         ('{"a": 1,}', "line 1, column"),
         ("", "line 1, column 1"),
         ("\ufeff{}", "line 1, column 1"),
@@ -127,7 +127,7 @@ def test_what_is_no_configuration_is_refused_with_its_place(text: str, reason: s
 
 def test_the_file_at_fault_is_named() -> None:
     assert refusal("{", source="image/etc/mender/mender.conf").startswith(
-        "image/etc/mender/mender.conf, line 1, column 2"
+        "image/etc/mender/mender.conf: line 1, column 2"
     )
 
 
