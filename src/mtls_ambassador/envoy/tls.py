@@ -31,6 +31,9 @@ def device_side(settings: Settings) -> dict[str, Any]:
     context = {
         "@type": f"{TRANSPORT_SOCKETS}.DownstreamTlsContext",
         "require_client_certificate": True,
+        # A resumed session shows no certificate (RFC 8446, 2.2), so that one could be used past its dates.
+        "disable_stateless_session_resumption": True,
+        "disable_stateful_session_resumption": True,
         "common_tls_context": {
             "tls_params": _parameters(VERSIONS[settings.tls_minimum]),
             "alpn_protocols": ["h2", "http/1.1"],

@@ -110,6 +110,8 @@ def test_a_client_certificate_is_always_required(variant: str) -> None:
     assert tls["require_client_certificate"] is True
     validation = tls["common_tls_context"]["validation_context"]
     assert set(validation) == {"trusted_ca"}, "nothing may soften the check"
+    assert tls["disable_stateless_session_resumption"] is True
+    assert tls["disable_stateful_session_resumption"] is True
 
 
 def test_upstream_is_checked_unless_told_otherwise() -> None:

@@ -1,0 +1,44 @@
+"""Every connection shows its certificate: a session taken up again would skip the look at its dates."""
+
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+
+from support.client import PATIENCE, request
+from support.gateway import STUB, Gateway
+from support.pki import Pki
+
+STATUS = request("/status")
+
+
+def connect(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None) -> tuple[bool | None, ssl.SSLSession]:
+    """One call on a connection of its own: whether the session was taken up, and the session it leaves behind."""
+    with (
+        socket.create_connection(("127.0.0.1", port), PATIENCE) as plain,
+        context.wrap_socket(plain, server_hostname="localhost", session=session) as tls,
+    ):
+        tls.sendall(STATUS)
+        while tls.recv(65536):
+            pass  # TLS 1.3 sends its tickets after the handshake: all is read before the session is taken.
+        assert tls.session is not None
+        return tls.session_reused, tls.session
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("tickets", [True, False])
+async def test_a_second_connection_is_a_full_handshake(
+    tmp_path: Path, version: ssl.TLSVersion, *, tickets: bool
+) -> None:
+    pki = Pki(tmp_path)
+    context = pki.client_context(pki.device())
+    context.minimum_version = context.maximum_version = version
+    if not tickets:
+        context.options |= ssl.OP_NO_TICKET
+    async with Gateway.running(pki, "http://127.0.0.1:9", command=STUB) as gateway:
+        _, session = connect(gateway.port, context, None)
+        reused, second = connect(gateway.port, context, session)
+        assert not session.has_ticket
+        assert not reused
+        assert not second.has_ticket
