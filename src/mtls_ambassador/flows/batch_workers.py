@@ -15,22 +15,20 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from mtls_ambassador.model.errors import AmbassadorError
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A device to make, under a serial that is recorded."""
+class Task(NamedTuple):
+    """A device to make, under a serial that is recorded. A tuple, like Made: dataclasses take long to pickle."""
 
     name: str
     serial: int
     subject: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """A certificate that is in a worker's memory and nowhere else."""
 
     name: str

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
+_SKI, _SAN = bytes.fromhex("551d0e"), bytes.fromhex("551d11")
+"""OIDs 2.5.29.14 and 2.5.29.17."""
+_IDENTIFIER_OCTETS = 20
 _INTEGER, _BITS, _OCTETS, _SEQUENCE, _EXTENSIONS = 0x02, 0x03, 0x04, 0x30, 0xA3
 
 
@@ -68,18 +71,11 @@ class Template:
         self._before_serial = version
         self._algorithm = algorithm
         self._issuer_and_validity = algorithm + issuer + validity
-        self._extensions = [_Extension.of(extension) for extension in parts(inner(inner(extensions)))]
+        self._extensions = [_Extension(extension) for extension in parts(inner(inner(extensions)))]
 
     def fill(self, filling: Filling) -> bytes:
         """The TBSCertificate in DER, ready to be signed."""
-        own = {
-            x509.SubjectKeyIdentifier.oid.dotted_string: tlv(_OCTETS, _key_identifier(filling.public_key)),
-            x509.SubjectAlternativeName.oid.dotted_string: filling.alternative_name,
-        }
-        extensions = b"".join(
-            extension.with_value(own[extension.name]) if extension.name in own else extension.whole
-            for extension in self._extensions
-        )
+        extensions = b"".join(extension.filled(filling) for extension in self._extensions)
         return tlv(
             _SEQUENCE,
             self._before_serial
@@ -95,25 +91,24 @@ class Template:
         return tlv(_SEQUENCE, tbs + self._algorithm + tlv(_BITS, b"\0" + signature))
 
 
-@dataclass(frozen=True, slots=True)
 class _Extension:
-    name: str
-    before_value: bytes
-    """OID and, where it is TRUE, `critical`."""
-    whole: bytes
+    """One extension of the example, whole unless it is one that differs."""
 
-    @classmethod
-    def of(cls, extension: bytes) -> "_Extension":
+    def __init__(self, extension: bytes) -> None:
         *before, _ = values = parts(inner(extension))
-        return cls(_dotted(inner(values[0])), b"".join(before), extension)
+        oid = inner(values[0])
+        self._whole = extension
+        self._before_value = b"".join(before)
+        self._is_name = oid == _SAN
+        self._before_identifier = extension[:-_IDENTIFIER_OCTETS] if oid == _SKI else b""
 
-    def with_value(self, value: bytes) -> bytes:
-        return tlv(_SEQUENCE, self.before_value + tlv(_OCTETS, value))
-
-
-def _dotted(oid: bytes) -> str:
-    """An OID's text, for those of RFC 5280: below 2.5 every arc is one octet; others are never asked for."""
-    return ".".join(str(arc) for arc in (oid[0] // 40, oid[0] % 40, *oid[1:]))
+    def filled(self, filling: Filling) -> bytes:
+        """It with this device's value."""
+        if self._is_name:
+            return tlv(_SEQUENCE, self._before_value + tlv(_OCTETS, filling.alternative_name))
+        if self._before_identifier:
+            return self._before_identifier + _key_identifier(filling.public_key)
+        return self._whole
 
 
 def _key_identifier(public_key: bytes) -> bytes:
