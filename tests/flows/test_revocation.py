@@ -105,6 +105,16 @@ def test_a_dry_run_changes_nothing(bench: Bench) -> None:
     assert bench.crl().entries == 0
 
 
+def test_a_dry_run_restores_nothing_either(bench: Bench) -> None:
+    bench.revoke(KEY, 1)
+    for path in bench.database_files():
+        path.unlink()
+    assert len(bench.revoke(KEY, 1, 2, dry_run=True).already) == 1
+    with open_database(bench.settings) as database, database.snapshot() as connection:
+        assert read_all(connection) == []
+        assert revocations.standing(connection, CA.issuer_sha256) == {}
+
+
 def test_revoking_twice_says_so_and_the_first_stays(bench: Bench) -> None:
     bench.revoke(KEY, 1)
     again = bench.revoke(SUPERSEDED, 1, 2)

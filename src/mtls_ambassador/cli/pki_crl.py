@@ -7,17 +7,19 @@ import click
 
 from mtls_ambassador.cli.pki_secrets import known_secrets, passphrase_option, signing_ca_option
 from mtls_ambassador.cli.pki_store import json_option, now, opened, parse_span, pki_option, who
+from mtls_ambassador.model.errors import UsageError
 
 EPILOG = """\b
 Examples:
   mtls-ambassador pki crl                                   # <pki folder>/issuing/crl.pem
-  mtls-ambassador pki crl --ca root --days 365
+  mtls-ambassador pki crl --ca root --offline-root /media/stick --days 365
   mtls-ambassador pki crl --out /srv/www/devices.crl.pem
 """
 
 
 @click.command("crl", epilog=EPILOG)
 @signing_ca_option
+@click.option("--offline-root", type=click.Path(path_type=Path), help="Folder the root's key was put away in.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write it there, too.")
 @click.option(
     "--days",
@@ -34,6 +36,7 @@ Examples:
 def command(  # noqa: PLR0913 - the options of a command
     *,
     ca: str | None,
+    offline_root: Path | None,
     out: Path | None,
     days: int,
     keep_expired: bool,
@@ -49,13 +52,17 @@ def command(  # noqa: PLR0913 - the options of a command
     """
     from mtls_ambassador.flows.write_crl import CrlOrder, write_crl  # noqa: PLC0415 - slow to load
     from mtls_ambassador.pki import files, folder  # noqa: PLC0415 - see above
+    from mtls_ambassador.pki.authority import issuer_sha256  # noqa: PLC0415 - see above
     from mtls_ambassador.pki.journal import Journal  # noqa: PLC0415 - see above
     from mtls_ambassador.pki.lint import check_crl  # noqa: PLC0415 - see above
 
     with opened(pki_dir) as place:
         pki = place.settings.pki_dir
-        authority = folder.open_authority(pki, ca, known_secrets(passphrase_file))
-        path = pki / authority.name / folder.CRL
+        known = folder.read_public(folder.choose(pki, ca))
+        authority = folder.open_authority(offline_root or pki, known.name, known_secrets(passphrase_file))
+        if authority.issuer_sha256 != issuer_sha256(known.certificate):
+            raise UsageError(f"--offline-root {offline_root}: its {known.name} is another CA than that of {pki}")
+        path = known.folder / folder.CRL
         order = CrlOrder(now(), parse_span(f"{days}d"), who(by), path, keep_expired)
         written = write_crl(place.database, Journal(pki), authority, order, check_crl)
     if out is not None:

@@ -68,6 +68,7 @@ def revoke(database: Database, journal: Journal, targets: Sequence[Target], orde
             held = []
             done = _divide(unique, before, order.reason)
         if dry_run:
+            connection.rollback()  # what was taken over from the journal, too
             return done
         if held:
             revocations.lift(connection, (target.key for target, _ in held))
