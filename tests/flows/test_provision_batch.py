@@ -232,3 +232,17 @@ def test_shred_and_what_verify_says(factory: Factory) -> None:
         file.write("\n")
     with pytest.raises(AmbassadorError, match="changed after it was signed"):
         shred(factory.out, ca)
+
+
+def test_stop_between_lots_and_go_on(factory: Factory) -> None:
+    order = counted_order(1000, "dev-{n}")
+    seen: list[int] = []
+    ordered = factory.ordered(order, on_progress=lambda done, _: seen.append(done), is_stopped=lambda: bool(seen))
+    first = factory.make(ordered)
+    assert first.was_stopped
+    assert 0 < first.made < 1000
+    assert seen == sorted(seen)
+    assert seen[-1] == first.made
+    second = factory.make(factory.ordered(order))
+    assert (second.done_before, second.voided, second.is_finished) == (first.made, 0, True)
+    assert verify(factory.out, factory.authority.certificate).whole == 1000
