@@ -7,7 +7,7 @@ from typing import Any
 
 from mtls_ambassador.envoy.place import Machine
 from mtls_ambassador.envoy.replies import local_replies
-from mtls_ambassador.envoy.routes import REQUEST_ID_HEADER, virtual_host
+from mtls_ambassador.envoy.routes import REQUEST_ID_HEADER, virtual_host, whole_request
 from mtls_ambassador.envoy.tls import device_side
 from mtls_ambassador.settings import Settings
 
@@ -59,7 +59,7 @@ def _http(settings: Settings) -> dict[str, Any]:
     return {
         "@type": f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": DEVICES,
-        "http_filters": [{"name": "router", "typed_config": _router()}],
+        "http_filters": [whole_request(), {"name": "router", "typed_config": _router()}],
         "route_config": {"name": DEVICES, "virtual_hosts": [virtual_host(settings)]},
         "local_reply_config": local_replies(),
         "upgrade_configs": [{"upgrade_type": "websocket"}],

@@ -20,6 +20,13 @@ escaped dot or slash: a later server may read these as another path than this on
 DECISION_RETRIES = 3
 ROUNDS = 4
 """Calls of `upstream_timeout` that one decision may make, waiting for a place included."""
+BODY_TIME = 10.0
+"""Seconds an auth request's body may take beside its decision, retries included."""
+LARGEST_AUTH_REQUEST = 64 * 1024 + 1
+"""Bytes held for the decision service: one more than its rule allows, so that the rule still has its say."""
+BUFFER = "whole_request"
+"""The filter that holds a request back until all of it has come; off but on the routes that name it."""
+BUFFER_TYPES = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3"
 
 
 def virtual_host(settings: Settings) -> dict[str, Any]:
@@ -41,19 +48,38 @@ def virtual_host(settings: Settings) -> dict[str, Any]:
 
 
 def _decision_route(settings: Settings) -> dict[str, Any]:
-    """To the decision service, with the certificate; it never upgrades, so nothing can be tunnelled to it."""
+    """To the decision service, with the certificate; it never upgrades, so nothing can be tunnelled to it.
+
+    Whole requests only: a device that drips its body holds none of the connections that all devices share.
+    """
     certificate = {
         "header": {"key": CERTIFICATE_HEADER, "value": "%DOWNSTREAM_PEER_CERT%"},
         "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
     }
     action = _action(DECISION, settings)
-    action["timeout"] = f"{ROUNDS * settings.limits.upstream_timeout:g}s"
+    decided = ROUNDS * settings.limits.upstream_timeout
+    action["timeout"] = f"{decided:g}s"
+    action["max_stream_duration"] = {"max_stream_duration": f"{decided + BODY_TIME:g}s"}
     action["upgrade_configs"] = [{"upgrade_type": "websocket", "enabled": False}]
     action["retry_policy"] = _retry(DECISION_RETRIES) | {
         "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}
     }
     # The service's library names itself and its version there.
-    return {"route": action, "request_headers_to_add": [certificate], "response_headers_to_remove": ["server"]}
+    return {
+        "route": action,
+        "request_headers_to_add": [certificate],
+        "response_headers_to_remove": ["server"],
+        "typed_per_filter_config": {BUFFER: {"@type": f"{BUFFER_TYPES}.BufferPerRoute", "buffer": _buffer()}},
+    }
+
+
+def whole_request() -> dict[str, Any]:
+    """The buffer filter for the filter chain: not even made for a request whose route does not name it."""
+    return {"name": BUFFER, "disabled": True, "typed_config": {"@type": f"{BUFFER_TYPES}.Buffer"} | _buffer()}
+
+
+def _buffer() -> dict[str, Any]:
+    return {"max_request_bytes": LARGEST_AUTH_REQUEST}
 
 
 def _upstream_action(settings: Settings) -> dict[str, Any]:

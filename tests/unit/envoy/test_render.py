@@ -12,6 +12,8 @@ from mtls_ambassador.envoy.place import Machine, RuntimePaths
 from mtls_ambassador.envoy.process import binary
 from mtls_ambassador.envoy.publish import fault
 from mtls_ambassador.envoy.render import device_connections, render
+from mtls_ambassador.envoy.routes import DECISION, LARGEST_AUTH_REQUEST
+from mtls_ambassador.mender.messages import MAX_BODY
 from mtls_ambassador.settings import Limits, Listen, Settings, TlsVersion, Upstream
 from support.pki import Pki
 
@@ -112,6 +114,17 @@ def test_a_client_certificate_is_always_required(variant: str) -> None:
     assert set(validation) == {"trusted_ca"}, "nothing may soften the check"
     assert tls["disable_stateless_session_resumption"] is True
     assert tls["disable_stateful_session_resumption"] is True
+
+
+def test_only_the_decision_is_sent_whole_requests() -> None:
+    http = rendered("plain")["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    buffer, _ = http["http_filters"]
+    assert buffer["disabled"] is True
+    for route in http["route_config"]["virtual_hosts"][0]["routes"]:
+        is_decision = route.get("route", {}).get("cluster") == DECISION
+        assert (set(route.get("typed_per_filter_config", {})) == {buffer["name"]}) == is_decision
+        assert ("max_stream_duration" in route.get("route", {})) == is_decision
+    assert LARGEST_AUTH_REQUEST > MAX_BODY, "the service's own rule must have its say"
 
 
 def test_upstream_is_checked_unless_told_otherwise() -> None:
