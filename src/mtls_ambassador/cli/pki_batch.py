@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mtls_ambassador.cli.pki_issue import KINDS
 from mtls_ambassador.cli.pki_secrets import known_secrets, passphrase_option, signing_ca_option
 from mtls_ambassador.cli.pki_store import Place, json_option, now, opened, pki_option, who
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 
 if TYPE_CHECKING:
     from mtls_ambassador.flows.batch_maker import Recipe
+    from mtls_ambassador.pki.authority import Authority
     from mtls_ambassador.pki.folder import AuthorityHandle
 
 EPILOG = """\b
@@ -37,7 +39,6 @@ flash (SSD, SD card, USB stick), journaling data, copy-on-write or network file 
 copies remain that no program can reach: make batches on an encrypted disk or on tmpfs, and throw that key away.
 """
 FORMATS = ("folders", "tar", "pem")
-KINDS = ("p256", "p384", "p521", "rsa", "ed25519")
 
 
 @click.command("batch", epilog=EPILOG)
@@ -52,13 +53,13 @@ KINDS = ("p256", "p384", "p521", "rsa", "ed25519")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Worker processes.  [default: one for each core]")
 @click.option("--key-type", type=click.Choice(KINDS), default="p256", show_default=True, help="Of the devices' keys.")
 @click.option("--subject", default="CN={name}", show_default=True, help="Of the certificates; the order adds to it.")
-@click.option("--days", type=click.IntRange(min=1), default=3650, show_default=True, help="Lifetime.")
-@click.option("--no-expiry", is_flag=True, help="No well-defined end (9999-12-31), in place of --days.")
-@click.option("--backdate", type=click.IntRange(min=0), default=1, show_default=True, help="Days before now it begins.")
-@click.option("--mender-conf", is_flag=True, help="Write a mender.conf for each device too; needs --server-url.")
-@click.option("--server-url", help="For mender.conf: the gateway's address.")
-@click.option("--certificate-path", default="/data/mender/mender-cert.pem", show_default=True, help="On the device.")
-@click.option("--key-path", default="/data/mender/mender-cert-private.pem", show_default=True, help="On the device.")
+@click.option("--san-uri", help="Alternative name; empty for none.  [default: urn:x-mender-device:{name}]")
+@click.option("--days", type=click.IntRange(min=1), help="Lifetime.  [default: 3650, or the CA's end]")
+@click.option("--no-expiry", is_flag=True, help="No well-defined end (9999-12-31); the CA must have none too.")
+@click.option("--backdate", type=click.IntRange(min=0), default=1, show_default=True, help="Days it is valid already.")
+@click.option("--mender-conf", type=click.Path(path_type=Path), help="mender.conf for each, from this file if there.")
+@click.option("--server-url", help="For --mender-conf: the gateway's address, such as https://my-server.com.")
+@click.option("--device-dir", default="/data/mender", show_default=True, help="For --mender-conf: the files' folder.")
 @click.option("--verify", type=click.Path(path_type=Path), metavar="DIR", help="Compare a batch with its manifest.")
 @click.option("--shred", type=click.Path(path_type=Path), metavar="DIR", help="Remove a batch's private keys.")
 @click.option("--yes", is_flag=True, help="With --shred: do not ask.")
@@ -107,7 +108,7 @@ def _make(options: dict[str, Any]) -> int:
             ordered = Ordered(
                 order,
                 name,
-                _recipe(options, handle, output.folder),
+                _recipe(options, handle, authority, output.folder),
                 options["jobs"] or os.cpu_count() or 1,
                 stream=output.stream,
                 manifest=output.manifest,
@@ -119,29 +120,37 @@ def _make(options: dict[str, Any]) -> int:
     return 0 if outcome.is_finished else 130
 
 
-def _recipe(options: dict[str, Any], handle: "AuthorityHandle", out: Path | None) -> "Recipe":
-    import datetime as dt  # noqa: PLC0415 - used here only
-
-    from mtls_ambassador.flows.batch_files import Format  # noqa: PLC0415 - slow to load
+def _recipe(options: dict[str, Any], handle: "AuthorityHandle", authority: "Authority", out: Path | None) -> "Recipe":
+    from mtls_ambassador.cli.pki_device import device_profile  # noqa: PLC0415 - slow to load
+    from mtls_ambassador.flows.batch_files import Format  # noqa: PLC0415 - see above
     from mtls_ambassador.flows.batch_maker import Recipe  # noqa: PLC0415 - see above
     from mtls_ambassador.pki.issue import KeyKind  # noqa: PLC0415 - see above
-    from mtls_ambassador.pki.mender_conf import merge  # noqa: PLC0415 - see above
-    from mtls_ambassador.pki.profiles import DeviceProfile  # noqa: PLC0415 - see above
-    from mtls_ambassador.pki.subject import parse_subject  # noqa: PLC0415 - see above
 
-    profile = DeviceProfile(
-        subject=parse_subject(options["subject"]),
-        days=None if options["no_expiry"] else options["days"],
-        backdate=dt.timedelta(days=options["backdate"]),
-    )
-    configuration = None
-    if options["mender_conf"]:
-        if not options["server_url"]:
-            raise UsageError("--mender-conf needs --server-url, the gateway's address as the devices reach it")
-        paths = {"certificate_path": options["certificate_path"], "key_path": options["key_path"]}
-        configuration = merge(None, server_url=options["server_url"], **paths).encode()
+    profile = device_profile(options)
+    validity = profile.validity(now())
+    if not options["days"] and not options["no_expiry"]:
+        validity = authority.capped(validity)
     kind, form = KeyKind(options["key_type"]), Format(options["form"])
-    return Recipe(handle, profile, profile.validity(now()), kind, form, out, configuration)
+    return Recipe(handle, profile, validity, kind, form, out, _configuration(options))
+
+
+def _configuration(options: dict[str, Any]) -> bytes | None:
+    """The mender.conf of all devices; None when none is wanted."""
+    from mtls_ambassador.flows.batch_files import CERTIFICATE, KEY  # noqa: PLC0415 - slow to load
+    from mtls_ambassador.pki.mender_conf import merge  # noqa: PLC0415 - see above
+
+    path, url = options["mender_conf"], options["server_url"]
+    if path is None and url is None:
+        return None
+    if path is None or url is None:
+        raise UsageError("--mender-conf and --server-url belong together")
+    try:
+        existing = path.read_text(encoding="utf-8") if path.exists() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise AmbassadorError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    folder = options["device_dir"].rstrip("/")
+    paths = {"certificate_path": f"{folder}/{CERTIFICATE}", "key_path": f"{folder}/{KEY}"}
+    return merge(existing, server_url=url, source=str(path), **paths).encode()
 
 
 def _verify(options: dict[str, Any]) -> int:

@@ -85,7 +85,10 @@ def sign(path: Path, key: PrivateKey) -> bytes:
         case ec.EllipticCurvePrivateKey():
             return key.sign(sha256(path), ec.ECDSA(_HASHED))
         case rsa.RSAPrivateKey():
-            return key.sign(sha256(path), padding.PKCS1v15(), _HASHED)
+            try:
+                return key.sign(sha256(path), padding.PKCS1v15(), _HASHED)
+            except TypeError:  # a key in a token, which wants the whole
+                return key.sign(path.read_bytes(), padding.PKCS1v15(), hashes.SHA256())
         case ed25519.Ed25519PrivateKey():
             return key.sign(path.read_bytes())
 
