@@ -1,7 +1,7 @@
 """An operator takes certificates back, or lifts a hold: the journal, the database and the audit all say so."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -11,7 +11,11 @@ from mtls_ambassador.model.revocation import Revocation, RevocationReason, seria
 from mtls_ambassador.pki.journal import Journal, JournalState
 from mtls_ambassador.store import revocations
 from mtls_ambassador.store.audit import AuditEntry, append_all
+from mtls_ambassador.store.chain import hold_head
 from mtls_ambassador.store.database import Database
+
+Standing = Mapping[bytes, Mapping[int, RevocationReason]]
+"""By CA and serial, why it is revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ def revoke(database: Database, journal: Journal, targets: Sequence[Target], orde
     """
     unique = list({target.key: target for target in targets}.values())
     with database.transaction() as connection:
+        hold_head(connection)  # one such command at a time, on PostgreSQL too
         take_over(connection, journal.read(), order.at)
         before = revocations.find(connection, (target.key for target in unique))
         if order.reason is RevocationReason.REMOVE_FROM_CRL:
@@ -124,12 +129,15 @@ def _entry(target: Target, order: Order) -> AuditEntry:
 
 
 def take_over(
-    connection: sa.Connection, noted: JournalState, now: dt.datetime, only: bytes | None = None
+    connection: sa.Connection, noted: JournalState, now: dt.datetime, known: Standing | None = None
 ) -> list[Revocation]:
-    """Put back what the journal has and the database lost, such as by being restored from a backup; returns that."""
+    """Put back what the journal has and the database lost, such as by being restored from a backup; returns that.
+
+    `known` is what the database has, of the CAs that matter; it is read when not given, of all.
+    """
     hold = RevocationReason.CERTIFICATE_HOLD
-    issuers = {issuer for issuer, _ in noted.lines if only in {None, issuer}}
-    known = {issuer: revocations.standing(connection, issuer) for issuer in issuers}
+    if known is None:
+        known = {issuer: revocations.standing(connection, issuer) for issuer in {key[0] for key in noted.lines}}
     lost = []
     for key, line in noted.lines.items():
         if key[0] not in known:

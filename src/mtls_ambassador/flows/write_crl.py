@@ -15,6 +15,7 @@ from mtls_ambassador.pki.files import replace
 from mtls_ambassador.pki.journal import CrlNote, Journal, JournalState
 from mtls_ambassador.store import audit, revocations
 from mtls_ambassador.store.audit import AuditEntry
+from mtls_ambassador.store.chain import hold_head
 from mtls_ambassador.store.database import Database
 from mtls_ambassador.store.revocations import CrlRecord
 
@@ -67,12 +68,15 @@ def write_crl(
     refuse_without_right(authority.certificate)
     now = order.now.replace(microsecond=0)
     issuer = authority.issuer_sha256
-    noted = journal.read()
     with database.transaction() as connection:
-        end = audit.head(connection)  # of what is committed, whatever becomes of this transaction
-        restored = take_over(connection, noted, order.now, issuer)
-        before = _latest(_known(noted, issuer, revocations.last_crl(connection, issuer)), order.path)
+        # One such command at a time, on PostgreSQL too. What is committed now stays, whatever becomes of this here.
+        end = hold_head(connection)
+        noted = journal.read()
         known = revocations.for_crl(connection, issuer)
+        restored = take_over(connection, noted, order.now, {issuer: {item.serial: item.reason for item in known}})
+        if restored:
+            known = revocations.for_crl(connection, issuer)
+        before = _latest(_known(noted, issuer, revocations.last_crl(connection, issuer)), order.path)
         entries = known if order.keep_expired else [item for item in known if not _may_go(item, before.this_update)]
         head = CrlHead(before.number + 1, now, now + order.lasts)
         if head.number >= MAX_NUMBER:
@@ -84,7 +88,8 @@ def write_crl(
         revocations.record_crl(connection, record)
         audit.append(connection, _entry(authority, order, record))
         journal.crl_signed(CrlNote(issuer, head.number, head.this_update, end.last_id, end.hash))
-    replace(order.path, crl_pem(crl.der))
+        # Before the lock goes, lest an older list of another process replaces a newer one.
+        replace(order.path, crl_pem(crl.der))
     return WrittenCrl(
         head.number, head.this_update, head.next_update, len(entries), len(known) - len(entries), len(restored)
     )

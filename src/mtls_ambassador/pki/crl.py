@@ -4,12 +4,12 @@ Written as DER by hand: the library's builder copies its list for every entry, t
 """
 
 import datetime as dt
+from binascii import b2a_base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.revocation import CrlEntry, RevocationReason
@@ -77,7 +77,9 @@ def number_of(crl_pem: bytes) -> tuple[int, dt.datetime]:
 
 def crl_pem(crl: bytes) -> bytes:
     """The CRL as PEM (RFC 7468 section 6)."""
-    return x509.load_der_x509_crl(crl).public_bytes(Encoding.PEM)
+    text = b2a_base64(crl, newline=False)
+    lines = (text[at : at + 64] for at in range(0, len(text), 64))
+    return b"\n".join((b"-----BEGIN X509 CRL-----", *lines, b"-----END X509 CRL-----\n"))
 
 
 def _tbs(authority: Authority, head: CrlHead, entries: bytes) -> bytes:

@@ -161,5 +161,7 @@ def test_a_ca_without_the_right_signs_none() -> None:
 
 def test_the_number_of_a_crl_made_elsewhere() -> None:
     assert number_of(crl_pem(make_crl(P256, HEAD, []).der)) == (7, NOW)
+    der = make_crl(P256, HEAD, [entry(1)]).der
+    assert crl_pem(der) == x509.load_der_x509_crl(der).public_bytes(Encoding.PEM)
     with pytest.raises(ValueError, match="PEM"):
         number_of(b"no CRL")
