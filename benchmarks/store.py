@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -56,14 +57,15 @@ def measure(database: Database, settings: StoreSettings, rows: int) -> int:
     fill(database, authority.issuer_sha256, rows)
     good = [show("bytes a row, indexes and all", size(database, settings) / rows, GOAL_BYTES)]
     good += look_up(database, authority.issuer_sha256, rows)
-    with timed("list of all, s"), database.snapshot() as connection:
-        listed = sum(1 for _ in certificates.select(connection, Filter()))
+    listed = min(ENTRIES, rows)
+    with timed(f"{listed} listed, s"), database.snapshot() as connection:
+        found = sum(1 for _ in islice(certificates.select(connection, Filter()), listed))
     good.append(make_crl(database, authority, settings, min(ENTRIES, rows)))
     with timed("audit verified, s"), database.snapshot() as connection:
         fault = audit.verify(connection).fault
     show("memory at most, MB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    if listed != rows or fault:
-        raise SystemExit(f"{listed} of {rows} rows; audit: {fault}")
+    if found != listed or fault:
+        raise SystemExit(f"{found} of {listed} rows; audit: {fault}")
     return 0 if all(good) else 1
 
 
