@@ -47,6 +47,12 @@ def _ask(listen: Listen) -> tuple[int, dict[str, Any]]:
         connection.request("GET", "/health/ready")
         response = connection.getresponse()
         return response.status, _readiness(response.read())
+    except (ConnectionResetError, http.client.BadStatusLine) as error:
+        # What a TLS listener answers to plain HTTP: an alert, or nothing.
+        raise AmbassadorError(
+            f"{listen} does not speak plain HTTP; if this is the port devices connect to (MTLS_LISTEN),"
+            " give the admin one (MTLS_ADMIN_LISTEN, 127.0.0.1:9102 by default)"
+        ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise AmbassadorError(
             f"no gateway answers at {listen} ({error}); is it running, and is this its MTLS_ADMIN_LISTEN?"
