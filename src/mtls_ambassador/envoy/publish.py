@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from mtls_ambassador.envoy.process import environment
 from mtls_ambassador.model.errors import AmbassadorError
 
 VALIDATION_TIMEOUT = 30.0
@@ -33,7 +34,14 @@ def fault(binary: Path, config: Path) -> str:
     """Why Envoy refuses this configuration file, in one line; empty when it does not."""
     argv = [str(binary), "--mode", "validate", "--log-level", "critical", "--log-format", "%v", "-c", str(config)]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=VALIDATION_TIMEOUT, check=False)  # noqa: S603 - our argv
+        done = subprocess.run(  # noqa: S603 - our argv
+            argv,
+            capture_output=True,
+            text=True,
+            timeout=VALIDATION_TIMEOUT,
+            check=False,
+            env=environment(os.environ),
+        )
     except OSError as error:
         raise AmbassadorError(f"{binary}: cannot run Envoy: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:

@@ -4,7 +4,7 @@ import asyncio
 import ctypes
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,6 +46,8 @@ class Child:
     is_ready: Callable[[], Awaitable[bool]]
     on_output: LineHandler | None = None
     on_error: LineHandler | None = None
+    environ: Mapping[str, str] | None = None
+    """Its whole environment; None means ours."""
     last_words: Callable[[], str] = str
     """What its output said about why it ended; empty when nothing did."""
     restarts: int = 0
@@ -122,6 +124,7 @@ class Child:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self.argv,
+                env=self.environ,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=pipe if self.on_output else None,
                 stderr=pipe if self.on_error else None,

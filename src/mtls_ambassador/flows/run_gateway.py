@@ -93,6 +93,7 @@ class _Gateway:
             "Envoy",
             process.arguments(settings, paths, machine.cores()),
             self._admin.is_ready,
+            environ=process.environment(os.environ),
             on_output=envoy_lines.HandshakeLog(_later).read,
             on_error=envoy_log.read,
             last_words=envoy_log.last_error,
