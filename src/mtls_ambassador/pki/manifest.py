@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mtls_ambassador.pki.issue import PrivateKey
 
 FILE_NAME = "manifest.jsonl"
 SIGNATURE_SUFFIX = ".sig"
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _HASHED = Prehashed(hashes.SHA256())
 """So that a million lines, 400 MB, need not be held at once; Ed25519 alone has no such way."""
 
@@ -54,7 +56,7 @@ class Line:
         }
         if self.identity:
             values["identity"] = dict(self.identity)
-        return json.dumps(values, ensure_ascii=False, separators=(",", ":")) + "\n"
+        return _JSON.encode(values) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Line":
@@ -75,6 +77,7 @@ class Line:
             raise ValueError(f"no line of a manifest: {error!r}") from error
 
 
+@lru_cache(maxsize=64)
 def _time(value: dt.datetime) -> str:
     return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
