@@ -11,12 +11,14 @@ HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 KEEP_ALIVE = "50s"
 """Below the 60 s and more after which load balancers and web servers close an idle connection under us."""
 DECISION_CONNECT_TIMEOUT = "1s"
+DECISION_CONNECTIONS = 4_096
+"""At once to the decision service, however many upstream may have: as many as can wait to be accepted by it."""
 
 
-def upstream(settings: Settings, machine: Machine) -> dict[str, Any]:
-    """The Mender server: HTTP/1.1 keep-alive connections, each checked by TLS when it is https."""
+def upstream(settings: Settings, machine: Machine, most: int) -> dict[str, Any]:
+    """The Mender server: at most `most` HTTP/1.1 keep-alive connections, each checked by TLS when it is https."""
     target = settings.upstream
-    cluster = _cluster(UPSTREAM, _socket(target.host, target.port), settings.limits)
+    cluster = _cluster(UPSTREAM, _socket(target.host, target.port), settings.limits, most)
     cluster |= {
         "connect_timeout": f"{settings.limits.upstream_connect_timeout:g}s",
         "upstream_connection_options": {
@@ -29,10 +31,10 @@ def upstream(settings: Settings, machine: Machine) -> dict[str, Any]:
     return cluster
 
 
-def decision(settings: Settings, paths: RuntimePaths) -> dict[str, Any]:
+def decision(settings: Settings, paths: RuntimePaths, most: int) -> dict[str, Any]:
     """The decision service. Fails closed: while it is away its calls are answered 503."""
     address = {"pipe": {"path": str(paths.decision_socket)}}
-    return _cluster(DECISION, address, settings.limits) | {
+    return _cluster(DECISION, address, settings.limits, min(most, DECISION_CONNECTIONS)) | {
         "type": "STATIC",
         "connect_timeout": DECISION_CONNECT_TIMEOUT,
     }
@@ -51,7 +53,7 @@ def _by_name() -> dict[str, Any]:
     return {"cluster_type": {"name": "dns", "typed_config": dns}}
 
 
-def _cluster(name: str, address: dict[str, Any], limits: Limits) -> dict[str, Any]:
+def _cluster(name: str, address: dict[str, Any], limits: Limits, most: int) -> dict[str, Any]:
     return {
         "name": name,
         "load_assignment": {
@@ -59,7 +61,7 @@ def _cluster(name: str, address: dict[str, Any], limits: Limits) -> dict[str, An
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
         "per_connection_buffer_limit_bytes": limits.connection_buffer_kb * 1024,
-        "circuit_breakers": _bounds(limits),
+        "circuit_breakers": _bounds(most),
         "typed_extension_protocol_options": {
             HTTP_OPTIONS: {
                 "@type": f"type.googleapis.com/{HTTP_OPTIONS}",
@@ -74,8 +76,7 @@ def _socket(host: str, port: int) -> dict[str, Any]:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
-def _bounds(limits: Limits) -> dict[str, Any]:
+def _bounds(most: int) -> dict[str, Any]:
     """As many calls wait as may run; more are answered 503, so that an outage cannot pile them up."""
-    most = limits.upstream_max_connections
     thresholds = {"max_connections": most, "max_pending_requests": most, "max_requests": 2 * most, "max_retries": most}
     return {"thresholds": [thresholds]}

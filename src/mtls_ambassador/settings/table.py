@@ -208,7 +208,10 @@ _LIMITS: dict[str, tuple[Callable[[str], object], str]] = {
     ),
     "upstream_connect_timeout": (parse.parse_seconds(1, 300), "To connect to the Mender server."),
     "upstream_timeout": (parse.parse_seconds(1, 600), "One call the gateway itself makes to the Mender server."),
-    "upstream_max_connections": (parse.parse_int(1, 10_000_000), "Connections to the Mender server at once."),
+    "upstream_max_connections": (
+        parse.parse_int(1, 10_000_000),
+        "Connections to the Mender server at once; each WebSocket and each running download takes one; more wait.",
+    ),
     "enrol_concurrency": (parse.parse_int(1, 10_000), "Auth requests being decided at once; more wait."),
     "enrol_queue": (parse.parse_int(0, 1_000_000), "Auth requests waiting; more are answered 503 with Retry-After."),
     "drain_time": (parse.parse_seconds(0, 3600), "After SIGTERM, how long open requests may take to end."),

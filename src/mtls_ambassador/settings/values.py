@@ -126,8 +126,8 @@ class Limits:
     """From the first packet to a usable upstream connection."""
     upstream_timeout: float = 20
     """One call the decision service makes upstream, from start to the end of the answer."""
-    upstream_max_connections: int = 4_096
-    """Connections to upstream at once, WebSockets and downloads included; more wait."""
+    upstream_max_connections: int = 50_000
+    """Connections to upstream at once; each WebSocket and each running download takes one; more wait."""
     enrol_concurrency: int = 64
     """Auth requests being decided at once; more wait."""
     enrol_queue: int = 2_048

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from mtls_ambassador.envoy.clusters import DECISION_CONNECTIONS
 from mtls_ambassador.envoy.place import Machine, RuntimePaths
 from mtls_ambassador.envoy.process import binary
 from mtls_ambassador.envoy.publish import fault
-from mtls_ambassador.envoy.render import device_connections, render
+from mtls_ambassador.envoy.render import RESERVED_FILES, device_connections, render, upstream_connections
 from mtls_ambassador.envoy.routes import DECISION, LARGEST_AUTH_REQUEST
 from mtls_ambassador.mender.messages import MAX_BODY
 from mtls_ambassador.settings import Limits, Listen, Settings, TlsVersion, Upstream
@@ -139,7 +140,28 @@ def test_upstream_is_checked_unless_told_otherwise() -> None:
 
 @pytest.mark.parametrize(
     ("files", "wanted", "given"),
-    [(1_048_576, 50_000, 50_000), (20_000, 50_000, 15_392), (1024, 50_000, 512), (64, 10, 10), (64, 100, 64)],
+    [
+        (1_048_576, 50_000, 50_000),
+        (50_000 + 50_000 + RESERVED_FILES, 50_000, 50_000),
+        (20_000, 50_000, 7_696),
+        (1024, 50_000, 256),
+        (64, 10, 10),
+        (64, 100, 64),
+    ],
 )
 def test_connections_fit_the_open_files(files: int, wanted: int, given: int) -> None:
     assert device_connections(Limits(max_connections=wanted), Machine(file_limit=files)) == given
+
+
+@pytest.mark.parametrize("files", [1024, 4_096, 9_216, 20_000, 65_536, 100_000, 1_048_576])
+@pytest.mark.parametrize("devices", [100, 5_000, 50_000])
+@pytest.mark.parametrize("upstream", [100, 4_096, 50_000])
+def test_both_sides_fit_the_open_files(files: int, devices: int, upstream: int) -> None:
+    limits, machine = Limits(max_connections=devices, upstream_max_connections=upstream), Machine(file_limit=files)
+    accepted, made = device_connections(limits, machine), upstream_connections(limits, machine)
+    assert accepted + made + min(made, DECISION_CONNECTIONS) < files
+    assert made >= min(accepted, upstream), "every device connected may hold a WebSocket"
+
+
+def test_by_default_every_device_may_hold_a_websocket() -> None:
+    assert Limits().upstream_max_connections >= Limits().max_connections
