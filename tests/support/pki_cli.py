@@ -17,6 +17,7 @@ class PkiCli:
 
     folder: Path
     environ: Mapping[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = (sys.executable, "-m", "mtls_ambassador")
 
     @property
     def pki(self) -> Path:
@@ -27,7 +28,7 @@ class PkiCli:
         """A command, started."""
         given = {"MTLS_STATE_DIR": str(self.folder / "state"), **self.environ}
         return subprocess.Popen(
-            [*prefix, sys.executable, "-m", "mtls_ambassador", "pki", *map(str, args)],
+            [*prefix, *self.program, "pki", *map(str, args)],
             cwd=self.folder,
             env=clean_environ() | given,
             stdin=subprocess.DEVNULL,

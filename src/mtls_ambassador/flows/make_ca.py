@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -13,7 +14,7 @@ from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.model.finding import Finding, Level
 from mtls_ambassador.pki.authority import Authority, spki_sha256
 from mtls_ambassador.pki.files import locked
-from mtls_ambassador.pki.folder import ISSUING, ROOT, NewAuthority, PublicAuthority, add, check_free, read_public
+from mtls_ambassador.pki.folder import ISSUING, ROOT, NewAuthority, PublicAuthority, add, check_free, names, read_public
 from mtls_ambassador.pki.issue import KeyKind, PrivateKey, Validity, make_key
 from mtls_ambassador.pki.journal import Journal
 from mtls_ambassador.pki.lint import LintGate
@@ -91,13 +92,13 @@ def make_issuing(setting: Setting, wanted: Wanted, issuer: Authority) -> Authori
         return Authority(wanted.name, certificate, chain, key)
 
 
-def check_free_for(folder: Path, names: tuple[str, ...], offline: Path | None) -> None:
+def check_free_for(folder: Path, wanted: tuple[str, ...], offline: Path | None) -> None:
     """Raise AmbassadorError unless CAs of these names can be made, before any is."""
-    if (folder / ROOT).exists() and not (folder / ISSUING).exists() and len(names) > 1:
+    if (folder / ROOT).exists() and not (folder / ISSUING).exists() and len(wanted) > 1:
         raise AmbassadorError(
             f"{folder / ROOT} is there already and is never overwritten; `pki init --below {ROOT}` makes the issuing CA"
         )
-    for name in names:
+    for name in wanted:
         check_free(folder, name)
     if offline is not None:
         check_free(offline, ROOT)
@@ -128,12 +129,21 @@ def _prepare(setting: Setting, name: str, offline: Path | None) -> None:
     if offline is not None:
         check_free(offline, name)
     with setting.database.transaction() as connection:
+        _settle(connection, setting)
         left = [
             item
             for item in find(connection, name=name)
             if item.profile == PROFILE and item.status in {Status.RESERVED, Status.ISSUED}
         ]
     abandon(setting.database, Journal(setting.folder), left, setting.now)
+
+
+def _settle(connection: sa.Connection, setting: Setting) -> None:
+    """CAs whose folder is there are done, even if a crash came before that was recorded."""
+    for name in names(setting.folder):
+        certificate = read_public(setting.folder / name).certificate
+        own = [item for item in find(connection, serial=certificate.serial_number) if item.status is Status.ISSUED]
+        mark_done(connection, [item.key for item in own if item.profile == PROFILE], setting.now)
 
 
 def _make_key(setting: Setting, wanted: Wanted) -> PrivateKey:

@@ -13,8 +13,15 @@ from typing import Any
 
 from mtls_ambassador.model.errors import AmbassadorError
 
-_URN = re.compile(r'"urn:[a-z0-9][a-z0-9-]{0,30}[a-z0-9]:(?:[A-Za-z0-9._~!$&\'()*+,;=:@/-]|%[0-9A-F]{2})+"')
-"""RFC 8141 section 2."""
+_FALSE_ALARMS = {
+    # A URN has no authority (RFC 5280 section 4.2.1.6), and is a URI all the same (RFC 8141 section 2).
+    "pkix.invalid_uri_syntax": re.compile(
+        r'"urn:[a-z0-9][a-z0-9-]{0,30}[a-z0-9]:(?:[A-Za-z0-9._~!$&\'()*+,;=:@/-]|%[0-9A-F]{2})+"'
+    ),
+    # RFC 1034 section 3.5: one label, such as localhost or a container's name, is a domain name.
+    "pkix.invalid_domain_name_syntax": re.compile(r'"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"'),
+}
+"""What pkilint says against values that RFC 5280 allows."""
 _BAD = {"FATAL", "ERROR"}
 
 
@@ -91,12 +98,12 @@ def _run(linter: Any, loader: Any, der: bytes) -> list[LintFinding]:  # noqa: AN
         for result in results
         for found in result.finding_descriptions
     ]
-    return [item for item in findings if not _is_urn(item)]
+    return [item for item in findings if not _is_false_alarm(item)]
 
 
-def _is_urn(item: LintFinding) -> bool:
-    """Whether it is pkilint's word against a URN, which RFC 5280 section 4.2.1.6 allows: it has no authority."""
-    return item.code == "pkix.invalid_uri_syntax" and _URN.search(item.message) is not None
+def _is_false_alarm(item: LintFinding) -> bool:
+    allowed = _FALSE_ALARMS.get(item.code)
+    return allowed is not None and allowed.search(item.message) is not None
 
 
 @cache

@@ -6,7 +6,7 @@ The keys look like any other of the library `cryptography`, so that whatever sig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import pkcs11
 from cryptography.hazmat.primitives import hashes
@@ -19,21 +19,21 @@ from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.pki.issue import KeyKind
 from mtls_ambassador.pki.token_uri import TokenUri, parse_token_uri
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 _CURVES = {KeyKind.P256: "secp256r1", KeyKind.P384: "secp384r1", KeyKind.P521: "secp521r1"}
 _RSA_BITS = 3072
 _EXPONENT = pkcs11.Attribute.PUBLIC_EXPONENT
-_RSA_MECHANISMS: "Mapping[str, pkcs11.Mechanism]" = {
-    "sha256": pkcs11.Mechanism.SHA256_RSA_PKCS,
-    "sha384": pkcs11.Mechanism.SHA384_RSA_PKCS,
-    "sha512": pkcs11.Mechanism.SHA512_RSA_PKCS,
+_DIGEST_INFO = {
+    "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
+    "sha384": bytes.fromhex("3041300d060960864801650304020205000430"),
+    "sha512": bytes.fromhex("3051300d060960864801650304020305000440"),
 }
+"""What stands before the hash in a signature (RFC 8017 section 9.2)."""
 
 
 class _TokenKey:
-    """What keys of both kinds have in common: nothing of them can be had but signatures."""
+    """What keys of both kinds have in common: nothing of them can be had but signatures. Hashes are made here,
+    because not every token can.
+    """
 
     def private_numbers(self) -> NoReturn:
         raise TypeError("the key stays in its token")
@@ -49,7 +49,7 @@ class _TokenKey:
 
 
 class TokenEcKey(_TokenKey, ec.EllipticCurvePrivateKey):
-    """An EC key in a token; hashes are made here, because not every token can."""
+    """An EC key in a token."""
 
     def __init__(self, key: pkcs11.SignMixin, public: ec.EllipticCurvePublicKey) -> None:
         self._key = key
@@ -75,8 +75,7 @@ class TokenEcKey(_TokenKey, ec.EllipticCurvePrivateKey):
 
     def sign(self, data: Any, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:  # noqa: ANN401 - Buffer
         """An ECDSA signature in DER."""
-        algorithm = signature_algorithm.algorithm
-        digest = bytes(data) if isinstance(algorithm, Prehashed) else _digest(algorithm, data)
+        _, digest = _digest(signature_algorithm.algorithm, data)
         with _errors("signing"):
             raw = self._key.sign(digest, mechanism=pkcs11.Mechanism.ECDSA)
         half = len(raw) // 2
@@ -105,10 +104,13 @@ class TokenRsaKey(_TokenKey, rsa.RSAPrivateKey):
 
     def sign(self, data: Any, padding_used: object, algorithm: object) -> bytes:  # noqa: ANN401 - Buffer
         """An RSASSA-PKCS1-v1_5 signature."""
-        if not isinstance(padding_used, padding.PKCS1v15) or not isinstance(algorithm, hashes.HashAlgorithm):
+        if not isinstance(padding_used, padding.PKCS1v15) or not isinstance(
+            algorithm, Prehashed | hashes.HashAlgorithm
+        ):
             raise TypeError("RSA keys in tokens sign with PKCS #1 v1.5")
+        name, digest = _digest(algorithm, data)
         with _errors("signing"):
-            return bytes(self._key.sign(bytes(data), mechanism=_RSA_MECHANISMS[algorithm.name]))
+            return bytes(self._key.sign(_DIGEST_INFO[name] + digest, mechanism=pkcs11.Mechanism.RSA_PKCS))
 
 
 def open_key(uri: str, pin: str) -> TokenEcKey | TokenRsaKey:
@@ -200,10 +202,13 @@ def _wrap(key: Any, public: object) -> TokenEcKey | TokenRsaKey:  # noqa: ANN401
     raise AmbassadorError("the key in the token is neither EC nor RSA")
 
 
-def _digest(algorithm: hashes.HashAlgorithm, data: Any) -> bytes:  # noqa: ANN401 - Buffer
+def _digest(algorithm: Prehashed | hashes.HashAlgorithm, data: Any) -> tuple[str, bytes]:  # noqa: ANN401 - Buffer
+    """Name and value of the hash; `Prehashed` data is one."""
+    if isinstance(algorithm, Prehashed):
+        return f"sha{8 * algorithm.digest_size}", bytes(data)
     state = hashes.Hash(algorithm)
     state.update(data)
-    return state.finalize()
+    return algorithm.name, state.finalize()
 
 
 @contextmanager

@@ -15,9 +15,11 @@ from mtls_ambassador.pki.lint import LintGate, check_crl, lint, shape
 from mtls_ambassador.pki.profiles import (
     AuthorityProfile,
     DeviceProfile,
+    ServerProfile,
     device_certificate,
     make_validity,
     root_certificate,
+    server_certificate,
 )
 from mtls_ambassador.pki.serial import new_serial
 
@@ -85,6 +87,14 @@ def test_a_urn_is_a_uri_but_not_everything_is() -> None:
     for uri in ("dev", "urn:a b", "no scheme:x", "urn:x-a:"):
         with pytest.raises(AmbassadorError, match="invalid_uri_syntax"):
             LintGate().check(device("dev", DeviceProfile(san_uri=uri)))
+
+
+@pytest.mark.parametrize(("host", "good"), [("localhost", True), ("a-1", True), ("-a", False), ("a_b", False)])
+def test_a_host_without_a_dot_is_one(host: str, good: bool) -> None:  # noqa: FBT001 - a parameter
+    profile = ServerProfile((host,))
+    public = make_key().public_key()
+    made = server_certificate(ROOT, profile, public, new_serial(), profile.validity(NOW))
+    assert good == (not [item for item in lint(made.public_bytes(Encoding.DER)) if item.stops])
 
 
 def test_a_refused_shape_is_refused_again() -> None:
