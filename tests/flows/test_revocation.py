@@ -237,12 +237,12 @@ def test_a_crash_after_the_journal_leaves_it_revoked(bench: Bench) -> None:
     bench.crl()
     with open_database(bench.settings) as database:
         with database.transaction() as connection:
-            connection.exec_driver_sql("ALTER TABLE audit RENAME TO gone")
+            connection.exec_driver_sql("ALTER TABLE audit RENAME COLUMN detail TO gone")
         order = Order(KEY, "me", bench.now)
-        with pytest.raises(AmbassadorError, match="audit"):
+        with pytest.raises(AmbassadorError, match="no column named detail"):
             revoke(database, bench.journal, [Target(CA.issuer_sha256, 5)], order, dry_run=False)
         with database.transaction() as connection:
-            connection.exec_driver_sql("ALTER TABLE gone RENAME TO audit")
+            connection.exec_driver_sql("ALTER TABLE audit RENAME COLUMN gone TO detail")
             assert revocations.standing(connection, CA.issuer_sha256) == {}
     assert bench.crl().restored == 1
     assert bench.on_crl() == {5: "keyCompromise"}

@@ -69,8 +69,8 @@ def write_crl(
     now = order.now.replace(microsecond=0)
     issuer = authority.issuer_sha256
     with database.transaction() as connection:
-        # One such command at a time, on PostgreSQL too. What is committed now stays, whatever becomes of this here.
-        end = hold_head(connection)
+        hold_head(connection)  # one such command at a time, on PostgreSQL too
+        end = audit.head(connection)  # of what is committed, whatever becomes of this transaction
         noted = journal.read()
         known = revocations.for_crl(connection, issuer)
         restored = take_over(connection, noted, order.now, {issuer: {item.serial: item.reason for item in known}})

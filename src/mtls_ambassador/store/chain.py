@@ -36,8 +36,9 @@ NAMES = (
 """What of a row is hashed, in this order; a column added later is not, for old rows have none."""
 # In the database's own words: each auth request pays for these two, and SQLAlchemy's would cost it three times as much.
 _HOLD = {
-    "sqlite": "SELECT last_id, hash FROM audit_head",  # its transaction is the only one that writes anyway
-    "postgresql": "SELECT last_id, hash FROM audit_head FOR UPDATE",
+    # Its transaction is the only one that writes anyway.
+    "sqlite": "SELECT last_id, hash, (SELECT max(id) FROM audit) FROM audit_head",
+    "postgresql": "SELECT last_id, hash, (SELECT max(id) FROM audit) FROM audit_head FOR UPDATE",
 }
 _MOVE = {
     "sqlite": "UPDATE audit_head SET last_id = ?, hash = ?",
@@ -64,8 +65,12 @@ def next_hash(previous: bytes, number: int, values: Mapping[Any, Any]) -> bytes:
 
 
 def hold_head(connection: sa.Connection) -> Head:
-    """Where the chain ends; no other transaction may append until this one is over."""
-    return Head(*connection.exec_driver_sql(_HOLD[connection.dialect.name]).one())
+    """The highest number and the hash to go on from; no other transaction may append until this one is over.
+
+    A row that something else put in has a number too: it must not keep the gateway from writing, and `verify` names it.
+    """
+    last_id, own, highest = connection.exec_driver_sql(_HOLD[connection.dialect.name]).one()
+    return Head(max(last_id, highest or 0), own)
 
 
 def move_head(connection: sa.Connection, head: Head) -> None:
@@ -81,7 +86,7 @@ def start(connection: sa.Connection) -> None:
 def chain_old_rows(connection: sa.Connection) -> None:
     """Chain the rows of an audit that had no chain, with the numbers they have."""
     start(connection)
-    head = hold_head(connection)
+    head = Head(0, GENESIS)
     columns = [audit.c.id, *(audit.c[name] for name in NAMES)]
     page = sa.select(*columns).order_by(audit.c.id).limit(1000)
     update = sa.update(audit).where(audit.c.id == sa.bindparam("number")).values(hash=sa.bindparam("own"))

@@ -78,6 +78,10 @@ def test_a_row_put_in_between_or_at_the_end_is_named(filled: Database) -> None:
     columns = ", ".join(column.name for column in audit.c if column.name != "id")
     run(filled, f"INSERT INTO audit (id, {columns}) SELECT 9, {columns} FROM audit WHERE id = 8")  # noqa: S608 - a test's
     assert "row 9 " in fault_of(filled)
+    with filled.transaction() as connection:
+        append(connection, entry(9))
+        assert [number for number, _ in read(connection)][-2:] == [9, 10], "the gateway goes on writing"
+    assert "row 9 " in fault_of(filled)
 
 
 def test_a_chain_made_anew_shows_against_an_anchor(filled: Database) -> None:
