@@ -10,7 +10,15 @@ from enum import Enum, auto
 from mtls_ambassador.decide.identity_template import IdentityTemplate
 from mtls_ambassador.model.auth_request import AuthRequest
 from mtls_ambassador.model.certificate import DeviceCertificate
-from mtls_ambassador.model.device import AuthSetStatus, DeviceRecord, MenderDevice, PinFacts, Standing
+from mtls_ambassador.model.device import (
+    AuthSet,
+    AuthSetStatus,
+    DeviceRecord,
+    MenderDevice,
+    PinFacts,
+    PinState,
+    Standing,
+)
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.reason import Reason
 from mtls_ambassador.settings import BindingMode, KeyBinding
@@ -27,6 +35,11 @@ class Rules:
     key_binding: KeyBinding
     identity_binding: BindingMode
     template: IdentityTemplate | None = None
+
+    @property
+    def pins_keys(self) -> bool:
+        """Whether a certificate's key is held to one identity; only `off` lets a device be anyone."""
+        return self.identity_binding is not BindingMode.OFF
 
 
 def refuse_certificate(certificate: DeviceCertificate, now: dt.datetime, *, denied: bool = False) -> Reason | None:
@@ -49,9 +62,9 @@ def refuse_binding(rules: Rules, certificate: DeviceCertificate, request: AuthRe
         case BindingMode.OFF:
             return None
         case BindingMode.TEMPLATE:
-            return _refuse_by_template(rules.template, certificate, request.identity)
+            return _refuse_by_template(rules.template, certificate, request.identity) or _refuse_other(request, pins)
         case _:
-            return _refuse_by_first_use(certificate, request.identity, pins)
+            return _refuse_other(request, pins) or _refuse_by_holders(certificate, pins)
 
 
 def _refuse_by_template(
@@ -61,12 +74,14 @@ def _refuse_by_template(
     return None if fits else Reason.TEMPLATE_MISMATCH
 
 
-def _refuse_by_first_use(certificate: DeviceCertificate, identity: Identity, pins: PinFacts) -> Reason | None:
-    if pins.key_speaks_for == identity.sha256:
-        return None
-    if pins.key_speaks_for:
-        return Reason.KEY_SPEAKS_FOR_OTHER
-    if not pins.holders:
+def _refuse_other(request: AuthRequest, pins: PinFacts) -> Reason | None:
+    """One key, one identity, for ever: or a device turned away would come back under another name."""
+    return None if pins.key_speaks_for in {"", request.identity.sha256} else Reason.KEY_SPEAKS_FOR_OTHER
+
+
+def _refuse_by_holders(certificate: DeviceCertificate, pins: PinFacts) -> Reason | None:
+    """An identity that another key holds is for a certificate of the same issuer and subject alone: a renewal."""
+    if pins.key_state in {PinState.CLAIMED, PinState.HELD} or not pins.holders:
         return None
     name = (certificate.issuer, certificate.subject)
     same_name = any((pin.issuer, pin.subject) == name for pin in pins.holders)
@@ -107,35 +122,49 @@ def first_step(record: DeviceRecord | None, auth_key_sha256: str) -> Step:
 
 
 def after_inspection(
-    device: MenderDevice | None, auth_key_sha256: str, *, recorded: bool, was_accepted: bool = False
+    device: MenderDevice | None,
+    auth_key_sha256: str,
+    *,
+    recorded: bool,
+    was_accepted: bool = False,
+    is_first_come: bool = False,
 ) -> Next:
     """Step 6, from what Mender says of the device: a person's rejection or decommissioning wins.
 
     `recorded` tells that the request went upstream just now, so that a set still missing is not asked for again.
     `was_accepted` tells that Mender accepted the device once: with no set left that lets it in, somebody took that
     back, and a new key must not undo it.
+    `is_first_come` tells that nothing but asking first speaks for the certificate: what Mender accepted with another
+    key, before this gateway or in a store that was lost, then belongs to somebody else.
     """
     if device is None or device.decommissioning:
         return Next(refused=Reason.DECOMMISSIONED)
-    if was_accepted and not _LETS_IN & {item.status for item in device.auth_sets}:
+    if was_accepted and not _is_let_in(device):
         rejected = any(item.status is AuthSetStatus.REJECTED for item in device.auth_sets)
         return Next(refused=Reason.REJECTED_BY_PERSON if rejected else Reason.WITHDRAWN)
     own = next((item for item in device.auth_sets if item.auth_key_sha256 == auth_key_sha256), None)
-    if own is None:
-        return _of_unknown_key(device, recorded=recorded)
-    match own.status:
-        case AuthSetStatus.ACCEPTED | AuthSetStatus.PREAUTHORIZED:
-            return Next(Step.FORWARD)
-        case AuthSetStatus.PENDING if not _rejected_without(device, own.id):
-            return Next(Step.ACCEPT, auth_set_id=own.id)
-        case _:
-            return Next(refused=Reason.REJECTED_BY_PERSON)
+    if own is not None and own.status in _LETS_IN:
+        return Next(Step.FORWARD)
+    if is_first_come and _is_let_in(device):
+        return Next(refused=Reason.IDENTITY_TAKEN)
+    return _of_known_key(device, own) if own else _of_unknown_key(device, recorded=recorded)
+
+
+def _of_known_key(device: MenderDevice, own: AuthSet) -> Next:
+    if own.status is AuthSetStatus.PENDING and not _rejected_without(device, own.id):
+        return Next(Step.ACCEPT, auth_set_id=own.id)
+    return Next(refused=Reason.REJECTED_BY_PERSON)
 
 
 def _of_unknown_key(device: MenderDevice, *, recorded: bool) -> Next:
     if device.status is AuthSetStatus.REJECTED:
         return Next(refused=Reason.REJECTED_BY_PERSON)
     return Next(refused=Reason.REFUSED_UPSTREAM) if recorded else Next(Step.RECORD)
+
+
+def _is_let_in(device: MenderDevice) -> bool:
+    """Whether Mender lets the device in, with whichever key."""
+    return any(item.status in _LETS_IN for item in device.auth_sets)
 
 
 def _rejected_without(device: MenderDevice, auth_set_id: str) -> bool:

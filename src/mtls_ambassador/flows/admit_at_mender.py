@@ -24,16 +24,29 @@ class Admitted:
     device_id: str
 
 
+_NOTHING_WAS_DONE = {Reason.LOGIN_REFUSED, Reason.NOT_PERMITTED, Reason.UPSTREAM_THROTTLED}
+"""Answers to a preauthorization that leave no doubt."""
+
+
 class Admission:
     """One auth request on its way to Mender. Every method raises RefusedError when Mender does not say yes."""
 
     def __init__(
-        self, mender: MenderClient, request: AuthRequest, headers: Mapping[str, str], proxy_headers: Mapping[str, str]
+        self,
+        mender: MenderClient,
+        request: AuthRequest,
+        headers: Mapping[str, str],
+        proxy_headers: Mapping[str, str],
+        *,
+        is_first_come: bool,
     ) -> None:
         self._mender = mender
         self._request = request
         self._headers = headers
         self._proxy_headers = proxy_headers
+        self._is_first_come = is_first_come
+        self.may_be_accepted = False
+        """Whether Mender may have accepted the device, or will when it asks again, for all we know."""
 
     async def of_recorded_key(self, record: DeviceRecord) -> Admitted:
         """One call: Mender answers from its own records. Its "no" gets the reason it has there."""
@@ -45,8 +58,17 @@ class Admission:
 
     async def of_new_device(self) -> Admitted:
         """Two calls when Mender has never heard of it; when it has, its own records decide."""
-        result = await self._mender.preauthorize(self._request.identity, self._request.auth_key, self._proxy_headers)
+        await self._mender.login.token()  # without one, nothing can have been done
+        self.may_be_accepted = True
+        try:
+            result = await self._mender.preauthorize(
+                self._request.identity, self._request.auth_key, self._proxy_headers
+            )
+        except RefusedError as error:
+            self.may_be_accepted = error.reason not in _NOTHING_WAS_DONE
+            raise
         if isinstance(result, Conflict):
+            self.may_be_accepted = False
             return await self.of_known_device(result.device_id, was_accepted=False)
         answer = await self._forward()
         if answer.status == HTTPStatus.OK:
@@ -62,6 +84,7 @@ class Admission:
                 return self._admitted(Reason.ACCEPTED_UPSTREAM, answer, device_id)
             device, step = await self._inspect(device_id, recorded=True, was_accepted=was_accepted)
         if step.step is Step.ACCEPT:
+            self.may_be_accepted = True
             await self._mender.set_auth_set_status(
                 device_id, step.auth_set_id, AuthSetStatus.ACCEPTED, self._proxy_headers
             )
@@ -73,7 +96,9 @@ class Admission:
     async def _inspect(self, device_id: str, *, recorded: bool, was_accepted: bool) -> tuple[MenderDevice, Next]:
         device = await self._mender.get_device(device_id, self._proxy_headers)
         own = self._request.auth_key.spki_sha256
-        step = after_inspection(device, own, recorded=recorded, was_accepted=was_accepted)
+        step = after_inspection(
+            device, own, recorded=recorded, was_accepted=was_accepted, is_first_come=self._is_first_come
+        )
         if device is None or step.refused is not None:
             raise RefusedError(step.refused or Reason.DECOMMISSIONED)
         return device, step
@@ -89,12 +114,14 @@ class Admission:
 
     async def _forward(self) -> Answer:
         """The body byte for byte. Raises RefusedError on an answer that is neither Mender's yes nor its no."""
+        self.may_be_accepted = True
         answer = await self._mender.forward_auth_request(self._request.body, self._headers)
         if answer.status == HTTPStatus.UNAUTHORIZED or (answer.status == HTTPStatus.OK and _subject(answer.body)):
             return answer
-        detail = f"HTTP {answer.status}: {answer.body[:200].decode(errors='replace')}"
         if answer.status < HTTPStatus.BAD_REQUEST:
-            raise RefusedError(Reason.UPSTREAM_FAILED, detail)
+            # The body may be a device token, which no log should hold.
+            raise RefusedError(Reason.UPSTREAM_FAILED, f"HTTP {answer.status} without a device token")
+        detail = f"HTTP {answer.status}: {answer.body[:200].decode(errors='replace')}"
         raise RefusedError(Reason.REFUSED_UPSTREAM, detail, status=answer.status)
 
     async def _reason_of_recorded(self, record: DeviceRecord) -> Reason:

@@ -20,7 +20,8 @@ from mtls_ambassador.mender.messages import read_auth_request
 from mtls_ambassador.mender.transport import Answer
 from mtls_ambassador.model.auth_request import AuthRequest
 from mtls_ambassador.model.certificate import DeviceCertificate
-from mtls_ambassador.model.device import DeviceRecord, PinFacts, Standing
+from mtls_ambassador.model.device import DeviceRecord, PinFacts, PinState, Standing
+from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.reason import Reason, RefusedError, Verdict
 from mtls_ambassador.pki.parse import device_certificate_from_header
 from mtls_ambassador.settings import BindingMode, Limits
@@ -29,6 +30,9 @@ from mtls_ambassador.store.audit import AuditEntry, append
 from mtls_ambassador.store.database import Database
 
 log = structlog.get_logger("enrol")
+LOGGED = 256
+"""Characters of an identity in a log line; the audit has more."""
+CLAIMED_BY_OTHER = "another certificate is being enrolled for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +115,29 @@ class EnrolDevice:
             record, pins = await self._database.run(lambda c: self._facts(c, request, certificate))
             if reason := refuse_binding(self._rules, certificate, request, pins):
                 raise RefusedError(reason)
-            return await self._admit(call, request, certificate, record)
+            return await self._admit(call, request, certificate, record, pins)
 
     def _facts(
         self, connection: sa.Connection, request: AuthRequest, certificate: DeviceCertificate
     ) -> tuple[DeviceRecord | None, PinFacts]:
         record = devices.read_record(connection, request.identity)
-        if self._rules.identity_binding is not BindingMode.FIRST_USE:
+        if not self._rules.pins_keys:
             return record, PinFacts()
         return record, devices.read_pins(connection, request.identity, certificate)
 
     async def _admit(
-        self, call: AuthCall, request: AuthRequest, certificate: DeviceCertificate, record: DeviceRecord | None
+        self,
+        call: AuthCall,
+        request: AuthRequest,
+        certificate: DeviceCertificate,
+        record: DeviceRecord | None,
+        pins: PinFacts,
     ) -> Outcome:
-        admission = Admission(self._mender, request, call.headers, call.proxy_headers)
+        is_first_come = self._rules.identity_binding is BindingMode.FIRST_USE and pins.is_first_come
+        admission = Admission(self._mender, request, call.headers, call.proxy_headers, is_first_come=is_first_come)
         step = first_step(record, request.auth_key.spki_sha256)
         if step is Step.PREAUTHORIZE:
-            admitted = await self._admit_new(admission, request, certificate)
+            admitted = await self._admit_new(admission, request, certificate, pins)
         else:
             assert record is not None  # noqa: S101 - first_step preauthorizes what has no record
             admitted = await self._admit_recorded(admission, request, record, step)
@@ -137,25 +147,56 @@ class EnrolDevice:
         say(
             "device accepted",
             reason=admitted.reason.code,
-            identity=request.identity.canonical,
+            identity=request.identity.canonical[:LOGGED],
             serial=certificate.serial_hex,
             address=call.address,
         )
         return Outcome(admitted.reason, answer=admitted.answer)
 
-    async def _admit_new(self, admission: Admission, request: AuthRequest, certificate: DeviceCertificate) -> Admitted:
-        """Claim the identity first, so that no other certificate enrols it meanwhile; let go when it fails."""
-        identity = request.identity
+    async def _admit_new(
+        self, admission: Admission, request: AuthRequest, certificate: DeviceCertificate, pins: PinFacts
+    ) -> Admitted:
+        """Claim the identity first, so that no other certificate enrols it meanwhile.
+
+        The claim is let go only when it is certain that Mender did not accept it: an answer that was lost may have
+        been a yes, and another certificate must not get what this one enrolled.
+        """
         try:
-            if not await self._database.run(lambda c: devices.claim(c, identity, certificate, self._now())):
-                raise RefusedError(Reason.IDENTITY_TAKEN, "another certificate is being enrolled for it")
+            await self._database.run(lambda c: self._claim(c, request.identity, certificate, pins))
         except sa.exc.IntegrityError as error:
-            raise RefusedError(Reason.IDENTITY_TAKEN, "another certificate is being enrolled for it") from error
+            raise RefusedError(Reason.IDENTITY_TAKEN, CLAIMED_BY_OTHER) from error
         try:
             return await admission.of_new_device()
-        except BaseException:
-            await self._database.run(lambda c: devices.release(c, identity, certificate))
+        except RefusedError as error:
+            if error.reason.withdraws or not admission.may_be_accepted:
+                reason = error.reason
+                await self._database.run(lambda c: self._let_go(c, request.identity, certificate, pins, reason))
             raise
+
+    def _claim(
+        self, connection: sa.Connection, identity: Identity, certificate: DeviceCertificate, pins: PinFacts
+    ) -> None:
+        if not devices.claim(connection, identity, certificate, self._now()):
+            raise RefusedError(Reason.IDENTITY_TAKEN, CLAIMED_BY_OTHER)
+        if self._rules.pins_keys and pins.key_state in {None, PinState.RELEASED}:
+            devices.pin_key(connection, identity, certificate, PinState.CLAIMED, self._now())
+
+    def _let_go(
+        self,
+        connection: sa.Connection,
+        identity: Identity,
+        certificate: DeviceCertificate,
+        pins: PinFacts,
+        reason: Reason,
+    ) -> None:
+        """A key that a person's word turned away stays pinned, or it would come back under another identity."""
+        devices.release(connection, identity, certificate)
+        if not self._rules.pins_keys or pins.key_state is PinState.HELD:
+            return
+        if reason.withdraws or pins.key_state is PinState.RELEASED:
+            devices.pin_key(connection, identity, certificate, PinState.RELEASED, self._now())
+        elif pins.key_state is None or reason is Reason.IDENTITY_TAKEN:
+            devices.forget_key(connection, certificate)
 
     async def _admit_recorded(
         self, admission: Admission, request: AuthRequest, record: DeviceRecord, step: Step
@@ -190,9 +231,19 @@ class EnrolDevice:
         if admitted.reason is not Reason.KNOWN:
             key = request.auth_key.spki_sha256
             devices.record_accepted(connection, request.identity, certificate, key, admitted.device_id, now)
-        if self._rules.identity_binding is BindingMode.FIRST_USE:
-            devices.add_pin(connection, request.identity, certificate, now)
+        if self._rules.pins_keys:
+            self._hold(connection, request, certificate, now)
         append(connection, _entry(now, call, _Seen(certificate, request), admitted.reason, ""))
+
+    def _hold(
+        self, connection: sa.Connection, request: AuthRequest, certificate: DeviceCertificate, now: dt.datetime
+    ) -> None:
+        """Asked once more in the transaction that records it: an operator or another replica may have decided since."""
+        pins = devices.read_pins(connection, request.identity, certificate)
+        if reason := refuse_binding(self._rules, certificate, request, pins):
+            raise RefusedError(reason, "decided while Mender was asked")
+        if pins.key_state is not PinState.HELD:
+            devices.pin_key(connection, request.identity, certificate, PinState.HELD, now)
 
     async def _audit_refusal(self, call: AuthCall, seen: _Seen, outcome: Outcome) -> None:
         """A refusal stands even when it cannot be written down; the log then has it alone."""
@@ -201,7 +252,7 @@ class EnrolDevice:
             "device refused" if outcome.reason.verdict is Verdict.REFUSED else "device told to come again",
             reason=outcome.reason.code,
             detail=outcome.detail or outcome.reason.text,
-            identity=entry.identity,
+            identity=entry.identity[:LOGGED],
             serial=entry.certificate_serial,
             address=call.address,
             request_id=call.request_id,

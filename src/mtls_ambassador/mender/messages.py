@@ -24,6 +24,8 @@ from mtls_ambassador.model.reason import Reason, RefusedError
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 MAX_BODY = 64 * 1024
+MAX_IDENTITY = 4096
+"""Characters; a real identity has a hundred, and each is written to log, audit and store."""
 _MEMBERS = ("id_data", "pubkey", "tenant_token", "tier")
 _TEXTS = ("tenant_token", "tier")
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/= \t\r\n]+)\n-----END PUBLIC KEY-----[ \t]*")
@@ -89,6 +91,8 @@ def _brief(error: Exception) -> str:
 
 
 def _identity(members: dict[str, str]) -> Identity:
+    if len(members["id_data"]) > MAX_IDENTITY:
+        raise RefusedError(Reason.MALFORMED, f"id_data: longer than {MAX_IDENTITY} characters")
     try:
         return Identity.parse(members["id_data"])
     except ValueError as error:

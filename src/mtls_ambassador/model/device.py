@@ -30,13 +30,25 @@ class DeviceRecord:
     updated_at: dt.datetime
 
 
+class PinState(StrEnum):
+    """What a certificate's key may do with the identity it is pinned to; for any other identity it may never speak."""
+
+    CLAIMED = "claimed"
+    """It asked first, and whether Mender accepted it is not known yet."""
+    HELD = "held"
+    """Mender accepted it, or an operator approved it."""
+    RELEASED = "released"
+    """It holds the identity no longer: another certificate may, and it may itself when nobody else does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A certificate's key that speaks for an identity."""
+    """A certificate's key that holds an identity, by claim or for good."""
 
     spki_sha256: str
     issuer: str
     subject: str
+    state: PinState = PinState.HELD
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +56,18 @@ class PinFacts:
     """What the pins say about one certificate asking for one identity."""
 
     key_speaks_for: str = ""
-    """SHA-256 of the identity the certificate's key enrolled before; empty when none."""
+    """SHA-256 of the identity the certificate's key is pinned to; empty when none."""
+    key_state: PinState | None = None
+    """How it is pinned to that identity."""
     holders: tuple[Pin, ...] = ()
-    """The keys that speak for the identity asked for."""
+    """The other keys that hold the identity asked for."""
     subject_is_shared: bool = False
     """Whether issuer and subject of the certificate also speak for another identity, so that they prove nothing."""
+
+    @property
+    def is_first_come(self) -> bool:
+        """Whether asking first is all that speaks for the certificate: no acceptance, no approval, no renewal."""
+        return self.key_state is not PinState.HELD and all(pin.state is not PinState.HELD for pin in self.holders)
 
 
 class AuthSetStatus(StrEnum):

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from mtls_ambassador.decide.enrol import claim_is_void
 from mtls_ambassador.model.certificate import DeviceCertificate
-from mtls_ambassador.model.device import DeviceRecord, Pin, PinFacts, Standing
+from mtls_ambassador.model.device import DeviceRecord, Pin, PinFacts, PinState, Standing
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.store.tables import device, pin
 
@@ -22,9 +22,11 @@ _ACCEPT = _UPDATE.values(enrolled_at=_ENROLLED)
 _TAKE_OVER = _UPDATE.where(
     device.c.claimed_by == sa.bindparam("claimed_before"), device.c.updated_at == sa.bindparam("updated_before")
 )
-_SPEAKS_FOR = sa.select(pin.c.identity_sha256).where(pin.c.spki_sha256 == sa.bindparam("spki"))
-_HOLDERS = sa.select(pin.c.spki_sha256, pin.c.issuer, pin.c.subject).where(
-    pin.c.identity_sha256 == sa.bindparam("whose")
+_OWN = sa.select(pin.c.identity_sha256, pin.c.state).where(pin.c.spki_sha256 == sa.bindparam("spki"))
+_HOLDERS = sa.select(pin.c.spki_sha256, pin.c.issuer, pin.c.subject, pin.c.state).where(
+    pin.c.identity_sha256 == sa.bindparam("whose"),
+    pin.c.spki_sha256 != sa.bindparam("spki"),
+    pin.c.state != PinState.RELEASED.value,
 )
 _SHARED = sa.select(
     sa.select(pin.c.spki_sha256)
@@ -36,6 +38,9 @@ _SHARED = sa.select(
     .exists()
 )
 _INSERT_PIN = sa.insert(pin)
+_SET_PIN = sa.update(pin).where(
+    pin.c.spki_sha256 == sa.bindparam("spki"), pin.c.identity_sha256 == sa.bindparam("whose")
+)
 
 
 def read_record(connection: sa.Connection, identity: Identity) -> DeviceRecord | None:
@@ -45,15 +50,22 @@ def read_record(connection: sa.Connection, identity: Identity) -> DeviceRecord |
 
 
 def read_pins(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate) -> PinFacts:
-    """What the pins say of this certificate and this identity; one look-up when the key is at home here."""
-    speaks_for = connection.execute(_SPEAKS_FOR, {"spki": certificate.spki_sha256}).scalar_one_or_none() or ""
-    if speaks_for == identity.sha256:
-        return PinFacts(key_speaks_for=speaks_for)
-    asked = {"whose": identity.sha256, "subject": certificate.subject, "issuer": certificate.issuer}
-    holders = connection.execute(_HOLDERS, {"whose": identity.sha256})
+    """What the pins say of this certificate and this identity; one look-up when the key holds it."""
+    own = connection.execute(_OWN, {"spki": certificate.spki_sha256}).one_or_none()
+    speaks_for, state = (own.identity_sha256, PinState(own.state)) if own else ("", None)
+    if speaks_for == identity.sha256 and state is PinState.HELD:
+        return PinFacts(speaks_for, state)
+    asked = {
+        "whose": identity.sha256,
+        "spki": certificate.spki_sha256,
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+    }
+    holders = connection.execute(_HOLDERS, asked)
     return PinFacts(
         key_speaks_for=speaks_for,
-        holders=tuple(Pin(*row) for row in holders),
+        key_state=state,
+        holders=tuple(Pin(*row[:3], PinState(row.state)) for row in holders),
         subject_is_shared=bool(connection.execute(_SHARED, asked).scalar_one()),
     )
 
@@ -125,12 +137,16 @@ def record_withdrawn(connection: sa.Connection, identity: Identity, now: dt.date
     connection.execute(_UPDATE, values | {"whose": identity.sha256})
 
 
-def add_pin(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate, now: dt.datetime) -> None:
-    """From now on the certificate's key speaks for the identity, unless it speaks for one already."""
-    if connection.execute(_SPEAKS_FOR, {"spki": certificate.spki_sha256}).first() is None:
+def pin_key(
+    connection: sa.Connection, identity: Identity, certificate: DeviceCertificate, state: PinState, now: dt.datetime
+) -> None:
+    """Pin the certificate's key to the identity in this state. Raises IntegrityError when it is pinned to another."""
+    asked = {"spki": certificate.spki_sha256, "whose": identity.sha256}
+    if connection.execute(_SET_PIN, asked | {"state": state.value}).rowcount == 0:
         values = {
             "spki_sha256": certificate.spki_sha256,
             "identity_sha256": identity.sha256,
+            "state": state.value,
             "issuer": certificate.issuer,
             "subject": certificate.subject,
             "pinned_at": now,
@@ -138,16 +154,22 @@ def add_pin(connection: sa.Connection, identity: Identity, certificate: DeviceCe
         connection.execute(_INSERT_PIN, values)
 
 
+def forget_key(connection: sa.Connection, certificate: DeviceCertificate) -> None:
+    """Unpin a key that asked in vain, and of which Mender heard nothing."""
+    connection.execute(sa.delete(pin).where(pin.c.spki_sha256 == certificate.spki_sha256))
+
+
 def release_pins(connection: sa.Connection, identity: Identity) -> None:
-    """Mender no longer has the device, so a person must let the identity in again and may do so for another key."""
-    connection.execute(sa.delete(pin).where(pin.c.identity_sha256 == identity.sha256))
+    """Nobody holds the identity any longer, and each key still speaks for no other."""
+    released = sa.update(pin).where(pin.c.identity_sha256 == identity.sha256)
+    connection.execute(released.values(state=PinState.RELEASED.value))
 
 
 def move(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate, now: dt.datetime) -> None:
-    """From now on this certificate's key speaks for the identity, and no other key does."""
-    connection.execute(sa.delete(pin).where(pin.c.spki_sha256 == certificate.spki_sha256))
+    """From now on this certificate's key holds the identity, and no other key does."""
+    forget_key(connection, certificate)
     release_pins(connection, identity)
-    add_pin(connection, identity, certificate, now)
+    pin_key(connection, identity, certificate, PinState.HELD, now)
 
 
 def _certificate_values(certificate: DeviceCertificate) -> dict[str, object]:

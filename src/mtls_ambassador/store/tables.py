@@ -67,6 +67,7 @@ pin = Table(
     metadata,
     Column("spki_sha256", _SHA256, primary_key=True),
     Column("identity_sha256", _SHA256, nullable=False),
+    Column("state", String(16), nullable=False),
     Column("issuer", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("pinned_at", UtcTime, nullable=False),

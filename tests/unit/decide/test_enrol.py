@@ -20,7 +20,16 @@ from mtls_ambassador.decide.enrol import (
 from mtls_ambassador.decide.identity_template import IdentityTemplate
 from mtls_ambassador.model.auth_request import AuthKey, AuthRequest
 from mtls_ambassador.model.certificate import DeviceCertificate
-from mtls_ambassador.model.device import AuthSet, AuthSetStatus, DeviceRecord, MenderDevice, Pin, PinFacts, Standing
+from mtls_ambassador.model.device import (
+    AuthSet,
+    AuthSetStatus,
+    DeviceRecord,
+    MenderDevice,
+    Pin,
+    PinFacts,
+    PinState,
+    Standing,
+)
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.reason import Reason
 from mtls_ambassador.settings import BindingMode, KeyBinding
@@ -92,10 +101,11 @@ def test_a_missing_template_fails_closed() -> None:
 
 
 def test_off_binds_nothing() -> None:
-    pins = PinFacts(OTHER.sha256, (Pin("k9", "CN=ca", "CN=z"),), subject_is_shared=True)
+    pins = PinFacts(OTHER.sha256, PinState.HELD, (Pin("k9", "CN=ca", "CN=z"),), subject_is_shared=True)
     assert refuse_binding(Rules(KeyBinding.ANY, BindingMode.OFF), certificate(), request(), pins) is None
 
 
+HELD, CLAIMED, RELEASED = PinState.HELD, PinState.CLAIMED, PinState.RELEASED
 SAME, ELSE = Pin("k9", "CN=ca", "CN=a"), Pin("k9", "CN=ca", "CN=z")
 
 
@@ -104,9 +114,14 @@ SAME, ELSE = Pin("k9", "CN=ca", "CN=a"), Pin("k9", "CN=ca", "CN=z")
     [
         (PinFacts(), None),
         (PinFacts(IDENTITY.sha256), None),
-        (PinFacts(IDENTITY.sha256, (ELSE,), subject_is_shared=True), None),
+        (PinFacts(IDENTITY.sha256, HELD, (ELSE,), subject_is_shared=True), None),
+        (PinFacts(IDENTITY.sha256, CLAIMED, (ELSE,)), None),
+        (PinFacts(IDENTITY.sha256, RELEASED), None),
+        (PinFacts(IDENTITY.sha256, RELEASED, (ELSE,)), Reason.IDENTITY_TAKEN),
+        (PinFacts(IDENTITY.sha256, RELEASED, (SAME,)), None),
         (PinFacts(OTHER.sha256), Reason.KEY_SPEAKS_FOR_OTHER),
-        (PinFacts(OTHER.sha256, (SAME,)), Reason.KEY_SPEAKS_FOR_OTHER),
+        (PinFacts(OTHER.sha256, RELEASED), Reason.KEY_SPEAKS_FOR_OTHER),
+        (PinFacts(OTHER.sha256, HELD, (SAME,)), Reason.KEY_SPEAKS_FOR_OTHER),
         (PinFacts(holders=(SAME,)), None),
         (PinFacts(holders=(ELSE, SAME)), None),
         (PinFacts(holders=(SAME,), subject_is_shared=True), Reason.IDENTITY_TAKEN),
@@ -120,9 +135,10 @@ def test_first_use(pins: PinFacts, reason: Reason | None) -> None:
 
 
 names = st.sampled_from(["CN=a", "CN=b"])
+own_pin = st.just(("", None)) | st.tuples(st.sampled_from([IDENTITY.sha256, OTHER.sha256]), st.sampled_from(PinState))
 pin_facts = st.builds(
-    PinFacts,
-    st.sampled_from(["", IDENTITY.sha256, OTHER.sha256]),
+    lambda own, *rest: PinFacts(*own, *rest),
+    own_pin,
     st.lists(st.builds(Pin, st.sampled_from(["k2", "k3"]), names, names), max_size=3).map(tuple),
     st.booleans(),
 )
@@ -132,11 +148,11 @@ pin_facts = st.builds(
 def test_a_pinned_identity_is_not_for_strangers(pins: PinFacts, subject: str, issuer: str) -> None:
     presented = certificate(subject=subject, issuer=issuer)
     refused = first_use(pins, presented)
-    if pins.key_speaks_for == IDENTITY.sha256:
+    if pins.key_speaks_for == IDENTITY.sha256 and pins.key_state is not RELEASED:
         assert refused is None
         return
     stranger = all((pin.issuer, pin.subject) != (issuer, subject) for pin in pins.holders)
-    if pins.key_speaks_for or (pins.holders and (stranger or pins.subject_is_shared)):
+    if pins.key_speaks_for == OTHER.sha256 or (pins.holders and (stranger or pins.subject_is_shared)):
         assert refused in {Reason.KEY_SPEAKS_FOR_OTHER, Reason.IDENTITY_TAKEN}
     else:
         assert refused is None
@@ -261,3 +277,11 @@ def test_only_an_old_claim_is_void() -> None:
     assert claim_is_void(record(Standing.CLAIMED, age=CLAIM_LASTS + SECOND), NOW)
     assert not claim_is_void(record(Standing.ACCEPTED, age=CLAIM_LASTS + SECOND), NOW)
     assert not claim_is_void(record(Standing.WITHDRAWN, age=CLAIM_LASTS + SECOND), NOW)
+
+
+@pytest.mark.parametrize("own", [(), (AuthSet("set-k1", "k1", PENDING),)])
+def test_what_mender_accepted_before_is_not_for_whoever_asks_first(own: tuple[AuthSet, ...]) -> None:
+    accepted = MenderDevice("id", ACCEPTED, decommissioning=False, auth_sets=(AuthSet("s", "k0", ACCEPTED), *own))
+    assert after_inspection(accepted, "k1", recorded=False, is_first_come=True) == Next(refused=Reason.IDENTITY_TAKEN)
+    assert after_inspection(accepted, "k0", recorded=False, is_first_come=True) == Next(Step.FORWARD)
+    assert after_inspection(accepted, "k1", recorded=False).refused is None

@@ -21,7 +21,14 @@ Work = Callable[[sa.Connection], int]
 
 def insert(number: int) -> Work:
     def work(connection: sa.Connection) -> int:
-        row = {"spki_sha256": f"{number:064}", "identity_sha256": "i", "issuer": "", "subject": "", "pinned_at": NOW}
+        row = {
+            "spki_sha256": f"{number:064}",
+            "identity_sha256": "i",
+            "state": "held",
+            "issuer": "",
+            "subject": "",
+            "pinned_at": NOW,
+        }
         connection.execute(sa.insert(pin).values(row))
         return number
 

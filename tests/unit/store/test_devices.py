@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from mtls_ambassador.decide.enrol import CLAIM_LASTS
 from mtls_ambassador.model.certificate import DeviceCertificate
-from mtls_ambassador.model.device import DeviceRecord, Pin, PinFacts, Standing
+from mtls_ambassador.model.device import DeviceRecord, Pin, PinFacts, PinState, Standing
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.reason import RefusedError
 from mtls_ambassador.settings import StoreSettings
@@ -109,14 +109,21 @@ async def test_a_withdrawal_of_nothing_is_nothing(database: Database) -> None:
     assert await record_of(database) is None
 
 
+HELD, RELEASED = PinState.HELD, PinState.RELEASED
+
+
+async def hold(database: Database, identity: Identity, presented: DeviceCertificate) -> None:
+    await database.run(lambda c: devices.pin_key(c, identity, presented, HELD, NOW))
+
+
 async def test_pins(database: Database) -> None:
     assert await pins_of(database, X, A) == PinFacts()
-    await database.run(lambda c: devices.add_pin(c, X, A, NOW))
-    await database.run(lambda c: devices.add_pin(c, X, A, NOW))
-    assert await pins_of(database, X, A) == PinFacts(key_speaks_for=X.sha256)
+    await hold(database, X, A)
+    await hold(database, X, A)
+    assert await pins_of(database, X, A) == PinFacts(X.sha256, HELD)
     held = (Pin("a", "CN=ca", "CN=a"),)
     assert await pins_of(database, X, B) == PinFacts(holders=held)
-    assert await pins_of(database, Y, A) == PinFacts(key_speaks_for=X.sha256, subject_is_shared=True)
+    assert await pins_of(database, Y, A) == PinFacts(X.sha256, HELD, subject_is_shared=True)
     renewed = replace(A, spki_sha256="a2")
     assert await pins_of(database, X, renewed) == PinFacts(holders=held)
     assert await pins_of(database, Y, renewed) == PinFacts(subject_is_shared=True)
@@ -124,28 +131,31 @@ async def test_pins(database: Database) -> None:
     assert await pins_of(database, Y, other_ca) == PinFacts()
 
 
-async def test_a_key_speaks_for_the_first_identity_alone(database: Database) -> None:
-    await database.run(lambda c: devices.add_pin(c, X, A, NOW))
-    await database.run(lambda c: devices.add_pin(c, Y, A, NOW))
+async def test_a_key_cannot_be_pinned_to_a_second_identity(database: Database) -> None:
+    await hold(database, X, A)
+    with pytest.raises(sa.exc.IntegrityError):
+        await hold(database, Y, A)
     assert (await pins_of(database, Y, A)).key_speaks_for == X.sha256
 
 
-async def test_freed_pins_and_approved_moves(database: Database) -> None:
-    await database.run(lambda c: devices.add_pin(c, X, A, NOW))
-    await database.run(lambda c: devices.add_pin(c, Y, B, NOW))
+async def test_released_pins_and_moves(database: Database) -> None:
+    await hold(database, X, A)
+    await hold(database, Y, B)
     for _ in range(2):
         await database.run(lambda c: devices.move(c, X, B, NOW))
-    assert await pins_of(database, X, B) == PinFacts(key_speaks_for=X.sha256)
-    assert await pins_of(database, X, A) == PinFacts(holders=(Pin("b", "CN=ca", "CN=b"),))
-    assert await pins_of(database, Y, B) == PinFacts(key_speaks_for=X.sha256, subject_is_shared=True)
+    assert await pins_of(database, X, B) == PinFacts(X.sha256, HELD)
+    assert await pins_of(database, X, A) == PinFacts(X.sha256, RELEASED, (Pin("b", "CN=ca", "CN=b"),))
+    assert await pins_of(database, Y, B) == PinFacts(X.sha256, HELD, subject_is_shared=True)
     await database.run(lambda c: devices.release_pins(c, X))
+    assert await pins_of(database, X, A) == PinFacts(X.sha256, RELEASED)
+    await database.run(lambda c: devices.forget_key(c, A))
     assert await pins_of(database, X, A) == PinFacts()
 
 
 async def test_facts_survive_a_restart(migrated: StoreSettings) -> None:
     with open_database(migrated) as database:
         await accept(database)
-        await database.run(lambda c: devices.add_pin(c, X, A, NOW))
+        await hold(database, X, A)
     with open_database(migrated) as database:
         assert await record_of(database) == DeviceRecord(Standing.ACCEPTED, "k", "device-id", "", NOW)
         assert (await pins_of(database, X, A)).key_speaks_for == X.sha256

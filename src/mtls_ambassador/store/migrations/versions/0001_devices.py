@@ -30,6 +30,7 @@ def upgrade() -> None:
         "pin",
         sa.Column("spki_sha256", SHA256, primary_key=True),
         sa.Column("identity_sha256", SHA256, nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
         sa.Column("issuer", sa.Text, nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("pinned_at", UtcTime, nullable=False),
