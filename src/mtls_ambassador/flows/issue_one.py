@@ -144,7 +144,7 @@ def issue_one(
         finished = _finish(database, request, records, present, now)
         if finished is not None:
             return finished
-        abandoned = [item for item in records if item.status in {Status.RESERVED, Status.ISSUED}]
+        abandoned = [item for item in records if _is_ours(item) and item.status in {Status.RESERVED, Status.ISSUED}]
         _check_free(request, records, abandoned, now)
         abandon(database, journal, abandoned, now)
         return _issue(database, authority, request, present, now)
@@ -154,8 +154,13 @@ def _records(connection: sa.Connection, authority: Authority, request: Request) 
     return [
         item
         for item in find(connection, name=request.name)
-        if (item.issuer_sha256, item.profile) == (authority.issuer_sha256, request.profile) and not item.batch_id
+        if (item.issuer_sha256, item.profile) == (authority.issuer_sha256, request.profile)
     ]
+
+
+def _is_ours(record: Record) -> bool:
+    """Not of a batch: what a batch began is for that batch to finish."""
+    return record.batch_id is None
 
 
 def _finish(
@@ -163,7 +168,7 @@ def _finish(
 ) -> Outcome | None:
     """Finish what an earlier run of the same command began; None when there is no such thing."""
     own = None if present is None else spki_sha256(present)
-    for record in reversed(records):
+    for record in filter(_is_ours, reversed(records)):
         in_force = record.status in {Status.ISSUED, Status.DONE} and record.revoked_at is None
         if own is None or record.spki_sha256 != own or not in_force or record.der is None:
             continue
