@@ -20,9 +20,9 @@ from mtls_ambassador.pki.authority import Authority, hash_algorithm
 from mtls_ambassador.pki.folder import AuthorityHandle
 from mtls_ambassador.pki.issue import KeyKind, PrivateKey, Validity, key_pem, make_key
 from mtls_ambassador.pki.profiles import DeviceProfile, device_certificate
+from mtls_ambassador.pki.quick_name import quick_name, quick_uri
 from mtls_ambassador.pki.serial import new_serial
 from mtls_ambassador.pki.signature import sign
-from mtls_ambassador.pki.subject import make_name
 from mtls_ambassador.pki.template import Filling, Template
 
 _ALIKE = str.maketrans(dict.fromkeys(string.ascii_letters + string.digits, "x"))
@@ -61,6 +61,7 @@ class DeviceMaker:
 
     def __init__(self, recipe: Recipe, authority: Authority) -> None:
         self._recipe = recipe
+        self._authority = authority
         self._sign = _signer(authority.key)
         self._template = Template(example(authority, recipe, "example"))
         self._held: deque[list[DeviceFiles]] = deque()
@@ -87,21 +88,22 @@ class DeviceMaker:
         spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         profile = self._recipe.profile
         fields, uri = profile.fields(task.name, task.subject), profile.uri(task.name)
-        subject = make_name(fields)
-        san = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]).public_bytes() if uri else b""
-        tbs = self._template.fill(Filling(task.serial, subject.public_bytes(), spki, san))
-        der = self._template.certificate(tbs, self._sign(tbs))
-        made = Made(
-            task.name,
-            task.serial,
-            der,
-            hashlib.sha256(spki).digest(),
-            hashlib.sha256(der).digest(),
-            subject.rfc4514_string(),
-            _shape(uri, fields),
-        )
-        x509.load_der_x509_certificate(der)  # so that a template filled wrongly stops here
+        subject, text = quick_name(fields)
+        if any(short == "emailAddress" for short, _ in fields):
+            der = self._build(task, key)
+        else:
+            tbs = self._template.fill(Filling(task.serial, subject, spki, quick_uri(uri)))
+            der = self._template.certificate(tbs, self._sign(tbs))
+            x509.load_der_x509_certificate(der)  # so that a template filled wrongly stops here
+        hashes_of = hashlib.sha256(spki).digest(), hashlib.sha256(der).digest()
+        made = Made(task.name, task.serial, der, *hashes_of, text, _shape(uri, fields))
         return made, DeviceFiles(task.name, ssl.DER_cert_to_PEM_cert(der).encode(), key_pem(key))
+
+    def _build(self, task: Task, key: PrivateKey) -> bytes:
+        """By the builder: an e-mail address stands in the SAN too, which the template has no place for."""
+        recipe = self._recipe
+        values = task.name, task.subject, key.public_key(), task.serial, recipe.validity
+        return device_certificate(self._authority, recipe.profile, *values).public_bytes(Encoding.DER)
 
 
 def _shape(uri: str, fields: tuple[tuple[str, str], ...]) -> str:
