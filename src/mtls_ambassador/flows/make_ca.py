@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_ambassador.flows.issue_one import abandon, issued
-from mtls_ambassador.model.errors import AmbassadorError, UsageError
+from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.finding import Finding, Level
 from mtls_ambassador.pki.authority import Authority, spki_sha256
 from mtls_ambassador.pki.files import locked
@@ -186,10 +186,3 @@ def _recorded(
     with setting.database.transaction() as connection:
         mark_done(connection, [(issuer_sha256, serial)], setting.now)
     return certificate
-
-
-def above(path_length: int | None) -> int | None:
-    """The path length a CA needs above one of this path length."""
-    if path_length is not None and path_length < 0:
-        raise UsageError("a path length is not negative")
-    return None if path_length is None else path_length + 1
