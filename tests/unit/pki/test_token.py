@@ -71,7 +71,7 @@ def test_rsa_keys_sign_data_and_hashes_by_pkcs_1_v1_5() -> None:
         signature = key.sign(digest.finalize(), padding.PKCS1v15(), Prehashed(algorithm))
         key.public_key().verify(signature, DATA, padding.PKCS1v15(), algorithm)
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
-    with pytest.raises(TypeError, match="signs* with PKCS"):
+    with pytest.raises(TypeError, match="keys in tokens sign"):
         key.sign(DATA, pss, hashes.SHA256())
     with pytest.raises(TypeError, match="nothing else"):
         key.decrypt(b"", padding.PKCS1v15())
