@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mtls_ambassador.cli.pki_handover import configuration
 from mtls_ambassador.cli.pki_issue import KINDS
 from mtls_ambassador.cli.pki_secrets import known_secrets, passphrase_option, signing_ca_option
 from mtls_ambassador.cli.pki_store import Place, json_option, now, opened, pki_option, who
@@ -131,26 +132,7 @@ def _recipe(options: dict[str, Any], handle: "AuthorityHandle", authority: "Auth
     if not options["days"] and not options["no_expiry"]:
         validity = authority.capped(validity)
     kind, form = KeyKind(options["key_type"]), Format(options["form"])
-    return Recipe(handle, profile, validity, kind, form, out, _configuration(options))
-
-
-def _configuration(options: dict[str, Any]) -> bytes | None:
-    """The mender.conf of all devices; None when none is wanted."""
-    from mtls_ambassador.flows.batch_files import CERTIFICATE, KEY  # noqa: PLC0415 - slow to load
-    from mtls_ambassador.pki.mender_conf import merge  # noqa: PLC0415 - see above
-
-    path, url = options["mender_conf"], options["server_url"]
-    if path is None and url is None:
-        return None
-    if path is None or url is None:
-        raise UsageError("--mender-conf and --server-url belong together")
-    try:
-        existing = path.read_text(encoding="utf-8") if path.exists() else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise AmbassadorError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    folder = options["device_dir"].rstrip("/")
-    paths = {"certificate_path": f"{folder}/{CERTIFICATE}", "key_path": f"{folder}/{KEY}"}
-    return merge(existing, server_url=url, source=str(path), **paths).encode()
+    return Recipe(handle, profile, validity, kind, form, out, configuration(options))
 
 
 def _verify(options: dict[str, Any]) -> int:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mtls_ambassador.cli.pki_handover import configuration
 from mtls_ambassador.cli.pki_issue import KINDS, chosen_backdate, chosen_days, issue_options, issuing, tell
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 
@@ -47,7 +48,7 @@ def command(name: str, **options: Any) -> None:  # noqa: ANN401 - what click rea
         raise UsageError(fault)
     profile = device_profile(options)
     out = options["out"] or Path(name)
-    configuration = _configuration(options)
+    conf = configuration(options)
     files = {"certificate": out / CERTIFICATE, "key": out / KEY}
     with issuing(options) as at:
         validity = at.validity(options, profile)
@@ -60,8 +61,8 @@ def command(name: str, **options: Any) -> None:  # noqa: ANN401 - what click rea
             again=options["again"],
         )
         outcome = at.issue(request)
-    if configuration is not None:
-        files["mender.conf"] = _write_configuration(out, options["mender_conf"], configuration)
+    if conf is not None:
+        files["mender.conf"] = _write_configuration(out, options["mender_conf"], conf)
     tell(outcome, name, files, as_json=options["as_json"])
 
 
@@ -72,28 +73,6 @@ def device_profile(options: dict[str, Any]) -> "DeviceProfile":
 
     uri = DeviceProfile().san_uri if options["san_uri"] is None else options["san_uri"]
     return DeviceProfile(parse_subject(options["subject"]), uri, chosen_days(options, DAYS), chosen_backdate(options))
-
-
-def _configuration(options: dict[str, Any]) -> bytes | None:
-    """The device's mender.conf; None when none is wanted."""
-    from mtls_ambassador.flows.batch_files import CERTIFICATE, KEY  # noqa: PLC0415 - slow to load
-    from mtls_ambassador.pki.files import read_file  # noqa: PLC0415 - see above
-    from mtls_ambassador.pki.mender_conf import merge  # noqa: PLC0415 - see above
-
-    path, url = options["mender_conf"], options["server_url"]
-    if path is None and url is None:
-        return None
-    if path is None or url is None:
-        raise UsageError("--mender-conf and --server-url belong together")
-    existing = None
-    if path.exists():
-        try:
-            existing = read_file(path, "the configuration").decode()
-        except UnicodeDecodeError as error:
-            raise AmbassadorError(f"{path}: is not UTF-8 text") from error
-    folder = options["device_dir"].rstrip("/")
-    paths = {"certificate_path": f"{folder}/{CERTIFICATE}", "key_path": f"{folder}/{KEY}"}
-    return merge(existing, server_url=url, source=str(path), **paths).encode()
 
 
 def _write_configuration(out: Path, source: Path, data: bytes) -> Path:

@@ -27,6 +27,7 @@ from mtls_ambassador.pki.keys import encrypted_pem, load_key
 from mtls_ambassador.pki.lint import LintGate
 from mtls_ambassador.pki.profiles import PublicKey
 from mtls_ambassador.pki.serial import new_serial
+from mtls_ambassador.store.audit import AuditEntry, append
 from mtls_ambassador.store.certificates import (
     Issued,
     Record,
@@ -233,10 +234,24 @@ def _issue(
         raise
     with database.transaction() as connection:
         mark_issued(connection, [issued(certificate, authority.issuer_sha256)])
+        append(connection, _entry(request, certificate, now))
     _write(request, certificate)
     with database.transaction() as connection:
         mark_done(connection, [key], now)
     return Outcome(certificate, is_new=True)
+
+
+def _entry(request: Request, certificate: x509.Certificate, now: dt.datetime) -> AuditEntry:
+    return AuditEntry(
+        at=now,
+        event="certificate-issued",
+        reason=request.profile,
+        detail=request.name,
+        certificate_serial=f"{certificate.serial_number:x}",
+        certificate_subject=certificate.subject.rfc4514_string(),
+        certificate_issuer=certificate.issuer.rfc4514_string(),
+        certificate_spki_sha256=spki_sha256(certificate.public_key()).hex(),
+    )
 
 
 def issued(certificate: x509.Certificate, issuer_sha256: bytes) -> Issued:

@@ -8,16 +8,20 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, NoReturn
 
-import pkcs11
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
 
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.pki.issue import KeyKind
 from mtls_ambassador.pki.token_uri import TokenUri, parse_token_uri
+
+try:
+    import pkcs11
+    from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
+except ModuleNotFoundError as missing:
+    raise AmbassadorError("a key in a PKCS#11 token needs its library: install mtls-ambassador[pkcs11]") from missing
 
 _CURVES = {KeyKind.P256: "secp256r1", KeyKind.P384: "secp384r1", KeyKind.P521: "secp521r1"}
 _RSA_BITS = 3072
