@@ -10,9 +10,11 @@ test: setup-test
 	$(VENV)/python -m pytest --cov --cov-report= tests
 	$(VENV)/coverage report --fail-under=90
 
+# The quick round: unit tests that start no server, database or program. `make test` has them all.
 check: setup-test
 	scripts/check
-	$(VENV)/python -m pytest -q tests/unit
+	$(VENV)/python -m pytest -q tests/unit --ignore tests/unit/flows --ignore tests/unit/store --ignore tests/unit/sandbox \
+		--ignore tests/unit/cli --ignore tests/unit/mender --ignore tests/unit/web --ignore tests/unit/test_docs_commands.py
 
 bench: setup-test
 	$(VENV)/python benchmarks/gateway.py
