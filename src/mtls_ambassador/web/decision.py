@@ -8,13 +8,13 @@ from http import HTTPStatus
 from aiohttp import web
 from multidict import CIMultiDict
 
+from mtls_ambassador.envoy.routes import CERTIFICATE_HEADER
 from mtls_ambassador.flows.enrol_device import AuthCall, EnrolDevice, Outcome
 from mtls_ambassador.mender.client import AUTH_REQUESTS_PATH
 from mtls_ambassador.mender.messages import MAX_BODY
 from mtls_ambassador.model.reason import Reason, Verdict
 from mtls_ambassador.web.metrics import Metrics
 
-CERTIFICATE_HEADER = "x-mtls-peer-certificate"
 REQUEST_ID_HEADER = "X-MEN-RequestID"
 RETRY_AFTER = (5.0, 30.0)
 """Seconds a device is told to wait, drawn anew for each, so that a fleet does not come back as one."""
