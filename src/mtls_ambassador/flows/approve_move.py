@@ -13,7 +13,7 @@ from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.settings import StoreSettings
 from mtls_ambassador.store import devices
 from mtls_ambassador.store.audit import AuditEntry, append
-from mtls_ambassador.store.database import Database, make_engine
+from mtls_ambassador.store.database import SQLITE_FILE, Database, make_engine
 from mtls_ambassador.store.tables import device
 
 
@@ -45,7 +45,7 @@ def require_store(settings: StoreSettings) -> None:
 
 def _sqlite_file(settings: StoreSettings) -> Path | None:
     if settings.database_url is None:
-        return settings.state_dir / "ambassador.db"
+        return settings.state_dir / SQLITE_FILE
     url = sa.make_url(settings.database_url.reveal())
     return Path(url.database or "") if url.drivername == "sqlite" else None
 

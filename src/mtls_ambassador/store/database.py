@@ -21,6 +21,8 @@ from mtls_ambassador.settings import StoreSettings
 
 T = TypeVar("T")
 MAX_BATCH = 256
+SQLITE_FILE = "ambassador.db"
+"""In the state folder, when no database is named."""
 _READS = "ambassador_reads"
 """Execution option of a connection that only reads, so that SQLite does not keep others from writing."""
 
@@ -193,7 +195,7 @@ def open_database(settings: StoreSettings) -> Iterator[Database]:
 def make_engine(settings: StoreSettings) -> sa.Engine:
     """SQLite in the state folder, or what MTLS_DATABASE_URL says."""
     if settings.database_url is None:
-        return _sqlite(settings.state_dir / "ambassador.db")
+        return _sqlite(settings.state_dir / SQLITE_FILE)
     try:
         url = sa.make_url(settings.database_url.reveal())
     except sa.exc.ArgumentError:
