@@ -11,7 +11,7 @@ LEVELS = [
     {"cli"},
     {"web", "sandbox"},
     {"flows"},
-    {"envoy", "store", "mender"},
+    {"envoy", "store", "mender", "image"},
     {"decide", "pki"},
     {"settings"},
     {"model"},

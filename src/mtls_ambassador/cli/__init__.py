@@ -15,6 +15,7 @@ COMMANDS = {
     "status": "Ask a running gateway how it is.",
     "device": "What an operator does about one device.",
     "pki": "CAs, certificates for the gateway and the devices, revocation, records.",
+    "image": "Keys, certificates and mender.conf in disk images.",
     "demo": "Show the whole story on this machine: certificates, gateway, devices accepted.",
     "sandbox": "Run a small Mender server for demos and tests.",
     "simulate": "Drive many simulated devices through a gateway.",

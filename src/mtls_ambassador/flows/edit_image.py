@@ -1,0 +1,165 @@
+"""Changing files in a disk image: all in memory first, then written, checked and read back, or undone."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mtls_ambassador.image.blocks import Blocks
+from mtls_ambassador.image.check import faults_of
+from mtls_ambassador.image.container import opened
+from mtls_ambassador.image.entry import Attributes, FileSystem, Kind, Parts, text
+from mtls_ambassador.image.image import ANY, Image, Selector
+from mtls_ambassador.image.layout import Volume
+from mtls_ambassador.image.overlay import RawFile
+from mtls_ambassador.image.tree import Place
+from mtls_ambassador.model.errors import AmbassadorError
+
+FOLDER_MODE = 0o755
+
+
+class UnsoundError(AmbassadorError):
+    """A file system's checker complains after a change."""
+
+    def __init__(self, volume: Volume, faults: list[str]) -> None:
+        super().__init__(f"{volume.where}: {'; '.join(faults[:5])}")
+        self.volume = volume
+        self.faults = faults
+
+
+@dataclass(slots=True)
+class Edit:
+    """Changes to one image, and what must be found in it afterwards."""
+
+    image: Image
+    selector: Selector = ANY
+    expected: dict[Place, bytes | None] = field(default_factory=dict)
+    """The content of each file put, None for what was removed."""
+    attributes: dict[Place, Attributes] = field(default_factory=dict)
+    """Of what was made."""
+    changed: list[Volume] = field(default_factory=list)
+    """Once flushed: those to be checked."""
+
+    def flush(self) -> Blocks:
+        """End the changes; returns the blocks to write."""
+        self.image.flush()
+        self.changed = self.image.changed()
+        return self.image.overlay.changes()
+
+    def put(self, path: Parts, name: str, content: bytes, attributes: Attributes, *, parents: bool = False) -> None:
+        """Make or replace a file wherever the path stands for; where a folder is, the file `name` in it."""
+        if self._is_folder(path):
+            path = (*path, name)
+        for place in self._places(path):
+            if parents:
+                self._make_folders(place.volume, place.path[:-1], attributes.mtime)
+            self.image.system(place.volume).put(place.path, content, attributes)
+            self.expected[place] = content
+            self.attributes[place] = attributes
+
+    def make_folder(self, path: Parts, attributes: Attributes) -> None:
+        """Make a folder and those above it; one that is there already stays as it is."""
+        for place in self._places(path):
+            self._make_folders(place.volume, place.path[:-1], attributes.mtime)
+            self._make_folder(place, attributes)
+
+    def remove(self, path: Parts, *, recursive: bool) -> None:
+        """Remove a file or link, or with `recursive` a folder and all in it, wherever it is."""
+        places = self._places(path)
+        found = [(place, self.image.system(place.volume).entry(place.path)) for place in places]
+        there = [(place, entry) for place, entry in found if entry is not None]
+        if not there:
+            raise AmbassadorError(f"{self._name(path)} is not there")
+        for place, entry in there:
+            system = self.image.system(place.volume)
+            if entry.kind is Kind.FOLDER and not recursive and system.entries(place.path):
+                raise AmbassadorError(f"{self._name(path)} is a folder with files in it; say -r to remove it with them")
+            system.remove(place.path)
+            self.expected[place] = None
+
+    def _places(self, path: Parts) -> list[Place]:
+        places = self.image.places(path, self.selector)
+        if self.image.table.faults:
+            raise AmbassadorError(f"{self.image.name}: {self.image.table.faults[0]}; nothing is written to it")
+        for place in places:
+            fault = place.volume.system.write_fault() if place.volume.system else ""
+            if fault:
+                raise AmbassadorError(f"{self.image.name}: {place.volume.where} {fault}")
+        return places
+
+    def _is_folder(self, path: Parts) -> bool:
+        places = self.image.places(path, self.selector, follow_last=True)
+        entries = [self.image.system(place.volume).entry(place.path) for place in places]
+        return all(entry is not None and entry.kind is Kind.FOLDER for entry in entries)
+
+    def _make_folders(self, volume: Volume, path: Parts, now: int) -> None:
+        for depth in range(1, len(path) + 1):
+            self._make_folder(Place(volume, path[:depth]), Attributes(FOLDER_MODE, 0, 0, now))
+
+    def _make_folder(self, place: Place, attributes: Attributes) -> None:
+        system = self.image.system(place.volume)
+        entry = system.entry(place.path)
+        if entry is None:
+            system.make_folder(place.path, attributes)
+            self.attributes[place] = attributes
+        elif entry.kind is not Kind.FOLDER:
+            raise AmbassadorError(f"{self._name(place.path)} is no folder")
+
+    def notes(self) -> list[str]:
+        """What a person should know of what was done."""
+        on_fat = [place for place in self.attributes if place.volume.system and place.volume.system.type == "vfat"]
+        return [f"{self._name(place.path)}: FAT keeps no mode and no owner" for place in on_fat]
+
+    def _name(self, path: Parts) -> str:
+        return f"{self.image.name}:{text(path)}"
+
+    def verify(self, raw: RawFile) -> None:
+        """Check every file system that was changed, and read back all that was put. Raises AmbassadorError."""
+        volumes = self.changed
+        with ThreadPoolExecutor(max_workers=max(1, len(volumes))) as pool:
+            for volume, faults in zip(volumes, pool.map(lambda item: faults_of(raw, item), volumes), strict=True):
+                if faults:
+                    raise UnsoundError(volume, faults)
+        with Image(raw, self.image.name, 0) as image:
+            for place in {**self.attributes, **self.expected}:
+                if not self._is_as_wanted(image.system(place.volume), place):
+                    raise AmbassadorError(f"{self._name(place.path)} reads back other than it was written")
+
+    def _is_as_wanted(self, system: FileSystem, place: Place) -> bool:
+        entry = system.entry(place.path)
+        if place in self.expected:
+            content = None if entry is None else b"".join(system.chunks(place.path))
+            if content != self.expected[place]:
+                return False
+        wanted = self.attributes.get(place)
+        if entry is None or wanted is None or system.type == "vfat":
+            return True
+        return (entry.mode, entry.uid, entry.gid) == (wanted.mode, wanted.uid, wanted.gid)
+
+
+def edit_image(path: Path, selector: Selector, now: int, change: Callable[[Edit], None]) -> Edit:
+    """Change an image, wholly or not at all: `change` says what. Two edits of one image wait for each other.
+
+    Raises AmbassadorError with what is wrong; the image is then as it was before.
+    """
+    with opened(path, to_write=True) as container:
+        raw = RawFile(container.descriptor)
+        with Image(raw, str(path), now) as image:
+            edit = Edit(image, selector)
+            change(edit)
+            try:
+                container.apply(edit.flush(), edit.verify)
+            except UnsoundError as error:
+                raise _explained(raw, path, error) from error
+    return edit
+
+
+def _explained(raw: RawFile, path: Path, error: UnsoundError) -> AmbassadorError:
+    """Whose fault it is: the image is as before by now."""
+    before = faults_of(raw, error.volume)
+    if before:
+        return AmbassadorError(
+            f"{path}: {error.volume.where} was damaged before ({'; '.join(before[:3])}); nothing was changed;"
+            " repair it first, see docs/factory/images.md"
+        )
+    return AmbassadorError(f"{path}: the change would have damaged {error}; nothing was changed; please report this")

@@ -1,0 +1,1 @@
+"""Disk images: their partitions and file systems, read and changed in place, without root and without a mount."""

@@ -1,0 +1,60 @@
+"""Whether a file system is sound, asked of its own checker, which changes nothing: e2fsck -fn, fsck.vfat -n."""
+
+import os
+import subprocess
+import tempfile
+
+from mtls_ambassador.image.layout import Volume
+from mtls_ambassador.image.overlay import RawFile, Readable
+from mtls_ambassador.image.superblock import Ext
+from mtls_ambassador.model.errors import AmbassadorError
+
+_UNSOUND = "? no"
+"""What e2fsck answers itself when it would have repaired something; its exit code does not always tell."""
+
+
+def faults_of(image: Readable, volume: Volume) -> list[str]:
+    """What the checker complains of; nothing when the file system is sound.
+
+    Fails closed: a checker that is missing, or says anything that is not understood, is an error or a fault.
+    """
+    partition = volume.partition
+    if isinstance(image, RawFile) and isinstance(volume.system, Ext):
+        return _e2fsck(image.descriptor, partition.start)
+    with tempfile.TemporaryFile(prefix="check-") as copy:
+        image.copy_to(copy.fileno(), partition.start, partition.size)
+        if isinstance(volume.system, Ext):
+            return _e2fsck(copy.fileno(), 0)
+        return _fsck_vfat(copy.fileno())
+
+
+def _e2fsck(descriptor: int, offset: int) -> list[str]:
+    # By descriptor, since e2fsck takes what follows a question mark in a name for options.
+    code, said = _run(["e2fsck", "-fn", f"/proc/self/fd/{descriptor}?offset={offset}"], descriptor, "e2fsprogs")
+    lines = [line for line in said if not line.startswith(("Pass ", "e2fsck "))]
+    if code or any(_UNSOUND in line for line in lines):
+        return lines or [f"e2fsck ended with {code}"]
+    return []
+
+
+def _fsck_vfat(descriptor: int) -> list[str]:
+    code, said = _run(["fsck.vfat", "-n", f"/proc/self/fd/{descriptor}"], descriptor, "dosfstools")
+    lines = [line for line in said if not line.startswith("fsck.fat ") and line != "Leaving filesystem unchanged."]
+    return (lines or [f"fsck.vfat ended with {code}"]) if code else []
+
+
+def _run(argv: list[str], descriptor: int, package: str) -> tuple[int, list[str]]:
+    environ = {"PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell, our own words
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            pass_fds=[descriptor],
+            env=environ,
+        )
+    except FileNotFoundError:
+        raise AmbassadorError(f"{argv[0]} is needed to check the file system (Debian package {package})") from None
+    return done.returncode, [line.strip() for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]

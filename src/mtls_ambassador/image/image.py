@@ -1,0 +1,140 @@
+"""A disk image, opened: its table, its volumes, and the places a path stands for."""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from mtls_ambassador.image.entry import Parts, text
+from mtls_ambassador.image.ext import ExtFileSystem
+from mtls_ambassador.image.fat import FatFileSystem
+from mtls_ambassador.image.layout import Volume, choose_volume, find_layout, usable_rootfs
+from mtls_ambassador.image.overlay import Overlay, Readable, Region
+from mtls_ambassador.image.partition_table import Partition, read_table
+from mtls_ambassador.image.superblock import Ext, Fat, Found, probe
+from mtls_ambassador.image.tree import Place, Tree
+from mtls_ambassador.model.errors import AmbassadorError
+
+_MOUNTS: dict[str, tuple[Parts, ...]] = {"data": (("data",),), "boot": (("uboot",), ("boot", "efi"), ("boot", "grub"))}
+"""Where the device mounts what, as `mender-artifact` takes paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which partition a person names; by default the path decides."""
+
+    number: int | None = None
+    label: str | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether one is named."""
+        return self.number is not None or self.label is not None
+
+
+ANY = Selector()
+
+
+class Image:
+    """An image with changes that are not in it yet; `name` is for messages, `now` the time of what changes."""
+
+    def __init__(self, source: Readable, name: str, now: int) -> None:
+        self.overlay, self.name, self._now = Overlay(source), name, now
+        try:
+            self.table = read_table(self.overlay)
+        except AmbassadorError as error:
+            raise AmbassadorError(f"{name}: {error}") from None
+        self.volumes = tuple(Volume(item, self._probe(item)) for item in self.table.partitions)
+        self.layout = find_layout(self.volumes)
+        self._systems: dict[Volume, ExtFileSystem | FatFileSystem] = {}
+
+    def _probe(self, partition: Partition) -> Found | None:
+        inside = min(partition.size, self.overlay.size - partition.start)
+        return probe(Region(self.overlay, partition.start, inside)) if inside > 0 else None
+
+    def region(self, volume: Volume) -> Region:
+        """The bytes of a partition."""
+        return Region(self.overlay, volume.partition.start, volume.partition.size)
+
+    def system(self, volume: Volume) -> ExtFileSystem | FatFileSystem:
+        """Its file system. Raises AmbassadorError when it cannot be read here, or is not all there."""
+        if (known := self._systems.get(volume)) is not None:
+            return known
+        where, partition, found = self._where(volume), volume.partition, volume.system
+        if found is None:
+            raise AmbassadorError(f"{where}: no file system is in it")
+        if partition.end > self.overlay.size or found.size > partition.size:
+            raise AmbassadorError(
+                f"{where}: needs {found.size} bytes from byte {partition.start} on, and the partition or the image ends"
+                f" before that (image: {self.overlay.size} bytes); is it truncated?"
+            )
+        if isinstance(found, Ext):
+            opened: ExtFileSystem | FatFileSystem = ExtFileSystem(self.region(volume), found, where, self._now)
+        elif isinstance(found, Fat):
+            opened = FatFileSystem(self.region(volume), where, self._now)
+        else:
+            raise AmbassadorError(f"{where}: {found.write_fault()}")
+        self._systems[volume] = opened
+        return opened
+
+    def _where(self, volume: Volume) -> str:
+        return f"{self.name}: {volume.where}" if volume.partition.number else self.name
+
+    def places(self, path: Parts, selector: Selector = ANY, *, follow_last: bool = False) -> list[Place]:
+        """All places that a path stands for: in the data or boot partition one, in the root file system A and B.
+
+        Raises AmbassadorError when the image has no such partition: nothing is then done rather than the wrong thing.
+        """
+        found = [tree.find(path, follow_last=follow_last) for tree in self._trees(path, selector)]
+        return list(dict.fromkeys(found))
+
+    def _trees(self, path: Parts, selector: Selector) -> list[Tree]:
+        if selector.is_given:
+            return [Tree(choose_volume(self.volumes, selector.number, selector.label), {}, self.system)]
+        if self.table.kind == "none":
+            return [Tree(self.volumes[0], {}, self.system)]
+        mounts: dict[Parts, Volume] = {}
+        for role, paths in _MOUNTS.items():
+            volume = self.layout.data if role == "data" else self.layout.boot
+            for mount in paths:
+                if volume is not None:
+                    mounts[mount] = volume
+                elif path[: len(mount)] == mount:
+                    raise AmbassadorError(self._missing(role, path))
+        for mount, volume in mounts.items():
+            if path[: len(mount)] == mount:  # whatever the state of the root file systems
+                return [Tree(volume, mounts, self.system)]
+        roots = usable_rootfs(self.layout)
+        if not roots:
+            raise AmbassadorError(self._missing("root", path))
+        return [Tree(root, mounts, self.system) for root in roots]
+
+    def _missing(self, role: str, path: Parts) -> str:
+        known = ", ".join(volume.where for volume in self.volumes) or "no partition"
+        rule = "four partitions are taken as boot, rootfs A, rootfs B, data; else their labels say it"
+        return (
+            f"{self.name}: {text(path)}: which partition is the {role} one? Found {known}; {rule}."
+            " Name it by --partition N or --label"
+        )
+
+    def changed(self) -> list[Volume]:
+        """Volumes with something written to them."""
+        offsets = self.overlay.changes()
+        return [item for item in self.volumes if any(item.partition.start <= at < item.partition.end for at in offsets)]
+
+    def flush(self) -> None:
+        """Keep what was changed in the overlay; file systems are opened anew when they are asked for again."""
+        while self._systems:
+            self._systems.popitem()[1].flush()
+
+    def close(self) -> None:
+        """Let go of all file systems."""
+        while self._systems:
+            self._systems.popitem()[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
