@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from mtls_ambassador.flows.batch_files import CERTIFICATE, KEY, Format
 from mtls_ambassador.flows.batch_maker import Recipe
 from mtls_ambassador.flows.batch_manifest import shred, verify
+from mtls_ambassador.flows.batch_outlet import FolderOutlet, Outlet, StreamOutlet
 from mtls_ambassador.flows.batch_records import BatchRecords
 from mtls_ambassador.flows.provision_batch import Ordered, Outcome, digest_of, provision
 from mtls_ambassador.model.errors import AmbassadorError
@@ -43,19 +44,14 @@ class Factory:
 
     def ordered(self, order: Order, name: str = "b1", **more: object) -> Ordered:
         self.out.mkdir(exist_ok=True)
-        values: dict[str, object] = {
-            "form": Format.FOLDERS,
-            "out": self.out,
-            "kind": KeyKind.P256,
-            "configuration": None,
-        }
-        recipe_names = values.keys() & more.keys()
-        values |= {key: more.pop(key) for key in recipe_names}
+        outlet, kind = more.pop("outlet", FolderOutlet(self.out)), more.pop("kind", KeyKind.P256)
+        assert isinstance(outlet, Outlet)
+        assert isinstance(kind, KeyKind)
         profile = DeviceProfile()
-        recipe = Recipe(self.handle, profile, profile.validity(NOW), **values)  # type: ignore[arg-type]  # see above
-        if recipe.out is not None:
+        recipe = Recipe(self.handle, profile, profile.validity(NOW), kind, outlet.new_deliverer)
+        if isinstance(outlet, FolderOutlet):
             more.setdefault("manifest", self.out / "manifest.jsonl")
-        return Ordered(order, name, recipe, jobs=2, clock=lambda: NOW, **more)  # type: ignore[arg-type]  # see above
+        return Ordered(order, name, recipe, outlet, jobs=2, clock=lambda: NOW, **more)  # type: ignore[arg-type]  # see callers
 
     def make(self, ordered: Ordered) -> Outcome:
         return provision(self.records(), self.authority, ordered, self.linted.append)
@@ -188,7 +184,7 @@ def test_two_at_once(factory: Factory) -> None:
 def test_tar(factory: Factory, tmp_path: Path) -> None:
     order = counted_order(150, "dev-{n}")
     with (tmp_path / "all.tar").open("wb") as stream:
-        ordered = factory.ordered(order, form=Format.TAR, out=None, stream=stream, configuration=b"{}")
+        ordered = factory.ordered(order, outlet=StreamOutlet(stream, Format.TAR, b"{}"))
         assert factory.make(ordered).is_finished
     with tarfile.open(tmp_path / "all.tar") as archive:
         members = archive.getmembers()
@@ -201,7 +197,7 @@ def test_tar(factory: Factory, tmp_path: Path) -> None:
 
 def test_pem_lines_go_to_a_file(factory: Factory, tmp_path: Path) -> None:
     with (tmp_path / "all.pem").open("wb") as stream:
-        ordered = factory.ordered(counted_order(3, "dev-{n}"), form=Format.PEM, out=None, stream=stream)
+        ordered = factory.ordered(counted_order(3, "dev-{n}"), outlet=StreamOutlet(stream, Format.PEM))
         assert factory.make(ordered).is_finished
     text = (tmp_path / "all.pem").read_bytes()
     assert text.startswith(b"# dev-1\n-----BEGIN PRIVATE KEY-----\n")

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from mtls_ambassador.flows.provision_batch import DEPTH, LOT
+from mtls_ambassador.flows.batch_outlet import FolderOutlet
+from mtls_ambassador.flows.provision_batch import DEPTH
 from support.batch import BatchRig
 
 COUNT = 2000
@@ -49,6 +50,6 @@ def test_batch_survives_kill(tmp_path: Path) -> None:
     assert last.returncode == 0, last.stderr
     void = rig.check_finished(COUNT)
     # No more is lost with a kill than was in work.
-    assert 0 < len(void) <= len(PARENT + WORKER + LAST) * 2 * DEPTH * LOT
+    assert 0 < len(void) <= len(PARENT + WORKER + LAST) * 2 * DEPTH * FolderOutlet.lot
     again = rig.batch(COUNT)
     assert (again.returncode, "nothing to do" in again.stdout) == (0, True)

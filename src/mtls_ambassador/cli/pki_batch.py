@@ -15,6 +15,7 @@ from mtls_ambassador.model.errors import AmbassadorError, UsageError
 
 if TYPE_CHECKING:
     from mtls_ambassador.flows.batch_maker import Recipe
+    from mtls_ambassador.flows.batch_outlet import Outlet
     from mtls_ambassador.pki.authority import Authority
     from mtls_ambassador.pki.folder import AuthorityHandle
 
@@ -87,6 +88,7 @@ def command(**options: Any) -> int:  # noqa: ANN401 - what click read
 
 def _make(options: dict[str, Any]) -> int:
     from mtls_ambassador.cli.pki_batch_view import Progress, tell  # noqa: PLC0415 - slow to load
+    from mtls_ambassador.flows.batch_files import Format  # noqa: PLC0415 - see above
     from mtls_ambassador.flows.batch_order import batch_name, find_order  # noqa: PLC0415 - see above
     from mtls_ambassador.flows.batch_output import opened_output  # noqa: PLC0415 - see above
     from mtls_ambassador.flows.batch_records import BatchRecords  # noqa: PLC0415 - see above
@@ -104,14 +106,14 @@ def _make(options: dict[str, Any]) -> int:
         records = BatchRecords(
             place.database, place.settings.pki_dir, authority.issuer_sha256, who(options["by"]), now()
         )
-        where = opened_output(options["out"], options["form"], options["manifest"])
+        where = opened_output(options["out"], Format(options["form"]), options["manifest"], configuration(options))
         with where as output, Progress(order.quantity) as bar:
             ordered = Ordered(
                 order,
                 name,
-                _recipe(options, handle, authority, output.folder),
+                _recipe(options, handle, authority, output.outlet),
+                output.outlet,
                 options["jobs"] or os.cpu_count() or 1,
-                stream=output.stream,
                 manifest=output.manifest,
                 on_progress=bar.show,
                 is_stopped=bar.is_stopped,
@@ -121,9 +123,8 @@ def _make(options: dict[str, Any]) -> int:
     return 0 if outcome.is_finished else 130
 
 
-def _recipe(options: dict[str, Any], handle: "AuthorityHandle", authority: "Authority", out: Path | None) -> "Recipe":
+def _recipe(options: dict[str, Any], handle: "AuthorityHandle", authority: "Authority", outlet: "Outlet") -> "Recipe":
     from mtls_ambassador.cli.pki_device import device_profile  # noqa: PLC0415 - slow to load
-    from mtls_ambassador.flows.batch_files import Format  # noqa: PLC0415 - see above
     from mtls_ambassador.flows.batch_maker import Recipe  # noqa: PLC0415 - see above
     from mtls_ambassador.pki.issue import KeyKind  # noqa: PLC0415 - see above
 
@@ -131,8 +132,7 @@ def _recipe(options: dict[str, Any], handle: "AuthorityHandle", authority: "Auth
     validity = profile.validity(now())
     if not options["days"] and not options["no_expiry"]:
         validity = authority.capped(validity)
-    kind, form = KeyKind(options["key_type"]), Format(options["form"])
-    return Recipe(handle, profile, validity, kind, form, out, configuration(options))
+    return Recipe(handle, profile, validity, KeyKind(options["key_type"]), outlet.new_deliverer)
 
 
 def _verify(options: dict[str, Any]) -> int:

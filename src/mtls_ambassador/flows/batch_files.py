@@ -51,6 +51,10 @@ class DeviceFiles:
     """PEM."""
     key: bytes = field(repr=False)
     """PEM, PKCS#8, not encrypted."""
+    certificate_sha256: bytes = b""
+    """Of the certificate in DER."""
+    identity: tuple[tuple[str, str], ...] = ()
+    device_type: str = ""
 
 
 def write(folder: int, device: DeviceFiles, configuration: bytes | None) -> None:

@@ -1,21 +1,20 @@
 """What a worker process of a batch does: keys, certificates from a template, and their files."""
 
 import hashlib
-import os
 import ssl
 import string
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from mtls_ambassador.flows.batch_files import DeviceFiles, Format, packed, write
-from mtls_ambassador.flows.batch_workers import Made, Task
+from mtls_ambassador.flows.batch_files import DeviceFiles
+from mtls_ambassador.flows.batch_outlet import Deliverer
+from mtls_ambassador.flows.batch_workers import Delivered, Made, Task
 from mtls_ambassador.pki.authority import Authority, hash_algorithm
 from mtls_ambassador.pki.folder import AuthorityHandle
 from mtls_ambassador.pki.issue import KeyKind, PrivateKey, Validity, key_pem, make_key
@@ -36,11 +35,8 @@ class Recipe:
     profile: DeviceProfile
     validity: Validity
     kind: KeyKind
-    form: Format
-    out: Path | None
-    """The folder of the devices' folders; None for a stream."""
-    configuration: bytes | None = field(default=None, repr=False)
-    """The mender.conf that goes with each."""
+    new_deliverer: Callable[[], Deliverer] = field(repr=False)
+    """What hands the devices over."""
 
     def __call__(self) -> "DeviceMaker":
         """In the worker: open the CA."""
@@ -65,7 +61,7 @@ class DeviceMaker:
         self._sign = _signer(authority.key)
         self._template = Template(example(authority, recipe, "example"))
         self._held: deque[list[DeviceFiles]] = deque()
-        self._out = None if recipe.out is None else os.open(recipe.out, os.O_RDONLY | os.O_DIRECTORY)
+        self._deliverer = recipe.new_deliverer()
 
     def make(self, tasks: list[Task]) -> list[Made]:
         """Make and hold them."""
@@ -73,15 +69,9 @@ class DeviceMaker:
         self._held.append([files for _, files in both])
         return [made for made, _ in both]
 
-    def deliver(self) -> bytes:
-        """Write out what was made first; returns what is for the stream."""
-        devices = self._held.popleft()
-        recipe = self._recipe
-        if self._out is None:
-            return b"".join(packed(device, recipe.configuration, recipe.form) for device in devices)
-        for device in devices:
-            write(self._out, device, recipe.configuration)
-        return b""
+    def deliver(self) -> Delivered:
+        """Write out what was made first."""
+        return self._deliverer.deliver(self._held.popleft())
 
     def _make(self, task: Task) -> tuple[Made, DeviceFiles]:
         key = make_key(self._recipe.kind)
@@ -97,7 +87,8 @@ class DeviceMaker:
             x509.load_der_x509_certificate(der)  # so that a template filled wrongly stops here
         hashes_of = hashlib.sha256(spki).digest(), hashlib.sha256(der).digest()
         made = Made(task.name, task.serial, der, *hashes_of, text, _shape(uri, fields))
-        return made, DeviceFiles(task.name, ssl.DER_cert_to_PEM_cert(der).encode(), key_pem(key))
+        pems = ssl.DER_cert_to_PEM_cert(der).encode(), key_pem(key)
+        return made, DeviceFiles(task.name, *pems, made.fingerprint, task.identity, task.device_type)
 
     def _build(self, task: Task, key: PrivateKey) -> bytes:
         """By the builder: an e-mail address stands in the SAN too, which the template has no place for."""

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,25 +15,34 @@ from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki import manifest
 from mtls_ambassador.pki.files import read_file, replace, sync_folder
 from mtls_ambassador.pki.issue import PrivateKey
-from mtls_ambassador.pki.manifest import FILE_NAME, SIGNATURE_SUFFIX, Line
+from mtls_ambassador.pki.manifest import FILE_NAME, SIGNATURE_SUFFIX, ImageNote, Line
 from mtls_ambassador.pki.order import Order
 
 LOT = 500
 MAX_FAULTS = 50
 
 
-def write_manifest(records: BatchRecords, order: Order, path: Path, key: PrivateKey) -> bytes:
+Notes = Callable[[str, bytes | None], ImageNote | None]
+"""What the manifest says of a device's image, by the device's name and the image's hash."""
+
+
+def write_manifest(records: BatchRecords, order: Order, path: Path, key: PrivateKey, note: Notes) -> bytes:
     """Write and sign it, in the order's sequence; the manifest appears only once whole. Returns its SHA-256."""
+    lines = (line for lot in lots(order.rows(), LOT) for line in records.lines(lot, note))
+    return write_lines(lines, path, key)
+
+
+def write_lines(lines: Iterable[Line], path: Path, key: PrivateKey | None) -> bytes:
+    """Write a manifest, signed if there is a key to do so; it appears only once whole. Returns its SHA-256."""
     staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with staged.open("x", encoding="utf-8") as file:
-            for lot in lots(order.rows(), LOT):
-                file.writelines(line.to_json() for line in records.lines(lot))
+            file.writelines(line.to_json() for line in lines)
             file.flush()
             os.fsync(file.fileno())
-        signature = manifest.sign(staged, key)
         written = manifest.sha256(staged)
-        replace(path.with_name(path.name + SIGNATURE_SUFFIX), signature)
+        if key is not None:
+            replace(path.with_name(path.name + SIGNATURE_SUFFIX), manifest.sign(staged, key))
         staged.replace(path)
         sync_folder(path.parent)
     except OSError as error:

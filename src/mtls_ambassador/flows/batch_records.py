@@ -4,7 +4,7 @@ import datetime as dt
 import fcntl
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.revocation import Revocation, RevocationReason, serial_hex
 from mtls_ambassador.pki.issue import Validity
 from mtls_ambassador.pki.journal import Journal
-from mtls_ambassador.pki.manifest import Line
+from mtls_ambassador.pki.manifest import ImageNote, Line
 from mtls_ambassador.pki.order import Order, OrderRow
 from mtls_ambassador.pki.serial import new_serial
 from mtls_ambassador.store import audit, batch_work, batches, certificates, revocations
@@ -113,14 +113,19 @@ class BatchRecords:
             serials = batch_work.reserved(connection, self.batch.id, [row.name for row in rows])
         return [(row, serials[row.name]) for row in rows if row.name in serials]
 
-    def lines(self, rows: Sequence[OrderRow]) -> Iterator[Line]:
-        """What was made for the rows, for the manifest. Fails closed: KeyError when one is not done."""
+    def lines(self, rows: Sequence[OrderRow], note: Callable[[str, bytes | None], ImageNote | None]) -> Iterator[Line]:
+        """What was made for the rows, for the manifest; `note` says what stands there of an image.
+
+        Fails closed: KeyError when one is not done.
+        """
         with self._database.snapshot() as connection:
             found = batch_work.finished(connection, self.batch.id, [row.name for row in rows])
         for row in rows:
             made = found[row.name]
             dates = made.not_before, made.not_after, made.done_at
-            yield Line(row.name, made.serial, made.fingerprint, made.spki_sha256, *dates, row.identity)
+            image = note(row.name, made.image_sha256)
+            hashes = made.fingerprint, made.spki_sha256
+            yield Line(row.name, made.serial, *hashes, *dates, row.identity, row.device_type, image)
 
     def mark_issued(self, devices: Sequence[Made], validity: Validity) -> None:
         """Record certificates before they leave their makers' memory."""
@@ -140,10 +145,12 @@ class BatchRecords:
         with self._database.transaction() as connection:
             certificates.mark_issued(connection, rows)
 
-    def mark_done(self, serials: Sequence[int], now: dt.datetime) -> None:
-        """Their files are on disk."""
+    def mark_done(self, images: Mapping[int, bytes | None], now: dt.datetime) -> None:
+        """The files of these serials are on disk, each with the hash of its image if there is one."""
+        keys = [(self._issuer, serial) for serial in images]
+        hashes = {(self._issuer, serial): image for serial, image in images.items() if image is not None}
         with self._database.transaction() as connection:
-            certificates.mark_done(connection, [(self._issuer, serial) for serial in serials], now)
+            certificates.mark_done(connection, keys, now, hashes)
 
     def void(self, lost: Sequence[Record], now: dt.datetime) -> None:
         """Revoke certificates whose key is lost, and reserve new serials for their devices."""

@@ -26,6 +26,8 @@ class Task(NamedTuple):
     name: str
     serial: int
     subject: tuple[tuple[str, str], ...]
+    identity: tuple[tuple[str, str], ...] = ()
+    device_type: str = ""
 
 
 class Made(NamedTuple):
@@ -57,7 +59,9 @@ class Deliver:
 class Delivered:
     """From a worker: the files are written, or here is what goes into the stream."""
 
-    stream: bytes = field(repr=False)
+    stream: bytes = field(default=b"", repr=False)
+    images: tuple[bytes, ...] = ()
+    """SHA-256 of each device's image, when devices get images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,8 @@ class Maker(Protocol):
     def make(self, tasks: list[Task]) -> list[Made]:
         """Make and hold them."""
 
-    def deliver(self) -> bytes:
-        """Write out what was made first; returns what is for the stream."""
+    def deliver(self) -> Delivered:
+        """Write out what was made first."""
 
 
 @dataclass(eq=False, slots=True)
@@ -148,7 +152,7 @@ def work(connection: Connection, new_maker: Callable[[], Maker]) -> None:
         maker = new_maker()
         while True:
             message = messages.get()
-            connection.send(maker.make(message.tasks) if isinstance(message, Make) else Delivered(maker.deliver()))
+            connection.send(maker.make(message.tasks) if isinstance(message, Make) else maker.deliver())
     except Exception as error:  # noqa: BLE001 - the parent tells the user, and stops
         reason = str(error) if isinstance(error, AmbassadorError) else f"a worker process failed: {error!r}"
         with suppress(OSError):

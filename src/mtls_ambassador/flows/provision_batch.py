@@ -10,30 +10,27 @@ import datetime as dt
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mtls_ambassador.flows import batch_files
-from mtls_ambassador.flows.batch_files import Format
+from mtls_ambassador.flows.batch_files import Found
 from mtls_ambassador.flows.batch_maker import Recipe, example
 from mtls_ambassador.flows.batch_manifest import write_manifest
+from mtls_ambassador.flows.batch_outlet import Outlet
 from mtls_ambassador.flows.batch_records import BatchRecords, lots
 from mtls_ambassador.flows.batch_workers import Deliver, Delivered, Made, Make, Reply, Task, Worker, Workers
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki.authority import Authority
+from mtls_ambassador.pki.manifest import ImageNote
 from mtls_ambassador.pki.order import Order
 
-LOT = 128
-"""Devices a worker makes at a time."""
+LOOK_UP = 128
+"""Names looked up in the records at a time."""
 DEPTH = 2
 """Lots a worker has at once: it makes one while the other is being recorded."""
-BARRIER = 4096
-"""Devices written between two waits for the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +41,22 @@ class Ordered:
     name: str
     """The batch's name."""
     recipe: Recipe
+    outlet: Outlet
+    """Where it goes."""
     jobs: int
-    stream: BinaryIO | None = None
-    """Where it goes unless into folders."""
     manifest: Path | None = None
     """Where the manifest goes once all is done; its signature goes beside it."""
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     on_progress: Callable[[int, int], None] = lambda done, total: None  # noqa: ARG005 - nobody looks
     is_stopped: Callable[[], bool] = lambda: False
     """Asked between lots: a stop is clean, and the next run goes on."""
+
+    def note(self, name: str, image_sha256: bytes | None) -> ImageNote | None:
+        """What the manifest says of a device's image."""
+        if image_sha256 is None:
+            return None
+        golden = bytes.fromhex(self.outlet.facts["golden_sha256"])
+        return ImageNote(self.outlet.file_of(name), image_sha256, golden)
 
 
 @dataclass(slots=True)
@@ -87,7 +91,7 @@ def provision(records: BatchRecords, authority: Authority, ordered: Ordered, lin
     digest = digest_of(ordered)
     with records.lock(digest):
         if not records.is_known(ordered.name, digest):
-            _refuse_strangers(ordered.recipe.out)
+            ordered.outlet.refuse_strangers()
         is_new = records.open(ordered.name, ordered.order, digest)
         outcome = Outcome(records.batch.name, records.batch.id, records.batch.quantity)
         if not is_new:
@@ -109,6 +113,7 @@ def digest_of(ordered: Ordered) -> bytes:
         "san_uri": recipe.profile.san_uri,
         "days": recipe.profile.days,
         "key": recipe.kind.value,
+        **ordered.outlet.facts,
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
 
@@ -118,49 +123,31 @@ def _hand_over(records: BatchRecords, authority: Authority, ordered: Ordered) ->
     path = ordered.manifest
     is_told = records.batch.finished_at is not None
     if path is not None and not (is_told and path.exists()):
-        written = write_manifest(records, ordered.order, path, authority.key)
+        written = write_manifest(records, ordered.order, path, authority.key, ordered.note)
         records.finish(written, ordered.clock())
     elif not is_told:
         records.finish(None, ordered.clock())
 
 
-def _refuse_strangers(out: Path | None) -> None:
-    if out is not None and any(out.iterdir()):
-        raise AmbassadorError(f"{out}: is not empty; a new batch goes into a folder of its own")
-
-
 def _recover(records: BatchRecords, ordered: Ordered, outcome: Outcome) -> None:
     """Settle what a run that was killed has recorded and not marked done."""
-    whole, lost = [], []
-    out = ordered.recipe.out
+    whole: dict[int, bytes | None] = {}
+    lost = []
     for record in records.issued():
-        found = batch_files.Found.PART
-        if out is not None:
-            found = batch_files.look(out, record.name, record.fingerprint or b"", record.spki_sha256 or b"")
-        if found is batch_files.Found.WHOLE:
-            whole.append(record.serial)
-        elif found is batch_files.Found.OTHER:
-            raise AmbassadorError(f"{out}/{record.name}: holds a certificate or key that is not of this batch")
+        found, image = ordered.outlet.look(record.name, record.fingerprint or b"", record.spki_sha256 or b"")
+        if found is Found.WHOLE:
+            whole[record.serial] = image
+        elif found is Found.OTHER:
+            raise AmbassadorError(f"{record.name}: holds a certificate or key that is not of this batch")
         else:
             lost.append(record)
-    if out is not None:
-        # Before they are void: a kill between must leave nothing in the way of the device made anew.
-        for record in lost:
-            batch_files.remove_part(out, record.name)
-        _sync(out)
+    # Before they are void: a kill between must leave nothing in the way of the device made anew.
+    for record in lost:
+        ordered.outlet.remove_part(record.name)
+    ordered.outlet.sync()
     records.void(lost, ordered.clock())
     records.mark_done(whole, ordered.clock())
     outcome.adopted, outcome.voided = len(whole), len(lost)
-
-
-def _sync(out: Path) -> None:
-    folder = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        batch_files.sync(folder)
-    except OSError as error:
-        raise AmbassadorError(f"{out}: cannot be written to disk: {error.strerror}") from error
-    finally:
-        os.close(folder)
 
 
 @dataclass(slots=True)
@@ -171,19 +158,19 @@ class _Run:
     ordered: Ordered
     outcome: Outcome
     lint: Callable[[bytes], None]
-    written: list[int] = field(default_factory=list)
-    """Serials whose files are written and perhaps not on disk yet."""
+    written: dict[int, bytes | None] = field(default_factory=dict)
+    """Serials whose files are written and perhaps not on disk yet, with the hashes of their images."""
     shapes: set[str] = field(default_factory=set)
 
     def go(self) -> None:
         """All of it, or until stopped."""
         work = self._work()
-        jobs = max(1, min(self.ordered.jobs, -(-self.records.count_open() // LOT)))
+        jobs = max(1, min(self.ordered.jobs, -(-self.records.count_open() // self.ordered.outlet.lot)))
         try:
             with Workers(jobs, self.ordered.recipe) as workers:
                 while self._hand_out(workers.all, work):
                     self._take_in(list(workers.replies()))
-            self._end_stream()
+            self.ordered.outlet.end()
         finally:
             # Even when a worker failed: what is written is done.
             self._mark_done()
@@ -191,12 +178,13 @@ class _Run:
 
     def _work(self) -> Iterator[list[Task]]:
         """What is reserved and not made, a lot at a time, as long as nobody stops it."""
+        size = self.ordered.outlet.lot
         tasks = (
-            Task(row.name, serial, row.subject)
-            for rows in lots(self.ordered.order.rows(), LOT)
+            Task(row.name, serial, row.subject, row.identity, row.device_type)
+            for rows in lots(self.ordered.order.rows(), LOOK_UP)
             for row, serial in self.records.reserved(rows)
         )
-        for lot in lots(tasks, LOT):
+        for lot in lots(tasks, size):
             if self.ordered.is_stopped():
                 return
             yield lot
@@ -228,42 +216,20 @@ class _Run:
                 self.shapes.add(device.shape)
 
     def _delivered(self, worker: Worker, delivered: Delivered) -> None:
-        if self.ordered.stream is not None:
-            self._write(self.ordered.stream, delivered.stream)
+        self.ordered.outlet.receive(delivered)
         worker.held -= 1
-        self.written += [device.serial for device in worker.made.pop(0)]
-        if len(self.written) >= BARRIER:
+        devices = worker.made.pop(0)
+        images = delivered.images or (None,) * len(devices)
+        self.written |= {device.serial: image for device, image in zip(devices, images, strict=True)}
+        if len(self.written) >= self.ordered.outlet.barrier:
             self._mark_done()
         done = self.outcome.done_before + self.outcome.adopted + self.outcome.made + len(self.written)
         self.ordered.on_progress(done, self.outcome.quantity)
 
-    def _write(self, stream: BinaryIO, data: bytes) -> None:
-        try:
-            stream.write(data)
-            stream.flush()
-        except OSError as error:
-            raise AmbassadorError(f"the output cannot be written: {error.strerror}") from error
-
-    def _end_stream(self) -> None:
-        if self.ordered.stream is not None and self.ordered.recipe.form is Format.TAR:
-            self._write(self.ordered.stream, batch_files.end_of_archive())
-
     def _mark_done(self) -> None:
         if not self.written:
             return
-        if self.ordered.recipe.out is not None:
-            _sync(self.ordered.recipe.out)
-        elif self.ordered.stream is not None:
-            _sync_stream(self.ordered.stream)
+        self.ordered.outlet.sync()
         self.records.mark_done(self.written, self.ordered.clock())
         self.outcome.made += len(self.written)
         self.written.clear()
-
-
-def _sync_stream(stream: BinaryIO) -> None:
-    """A file goes to disk; a pipe or terminal cannot, and what was taken from it is the reader's."""
-    try:
-        os.fsync(stream.fileno())
-    except OSError as error:
-        if error.errno not in {22, 95}:  # EINVAL, EOPNOTSUPP: no file
-            raise AmbassadorError(f"the output cannot be written to disk: {error.strerror}") from error

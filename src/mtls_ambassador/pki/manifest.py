@@ -6,6 +6,7 @@ The signature is raw and apart from the file, so that openssl alone can verify i
 import datetime as dt
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,9 +23,25 @@ from mtls_ambassador.pki.issue import PrivateKey
 
 FILE_NAME = "manifest.jsonl"
 SIGNATURE_SUFFIX = ".sig"
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}")
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _HASHED = Prehashed(hashes.SHA256())
 """So that a million lines, 400 MB, need not be held at once; Ed25519 alone has no such way."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageNote:
+    """The image, or the patch that makes it, of one device."""
+
+    file: str
+    """Its name beside the manifest."""
+    sha256: bytes
+    golden_sha256: bytes
+    """Of the image all devices start from."""
+
+    def facts(self) -> dict[str, str]:
+        """For JSON."""
+        return {"file": self.file, "sha256": self.sha256.hex(), "golden_sha256": self.golden_sha256.hex()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,9 @@ class Line:
     not_after: dt.datetime
     made_at: dt.datetime
     identity: tuple[tuple[str, str], ...] = ()
+    device_type: str = ""
+    image: ImageNote | None = None
+    """None when the device got a folder of files."""
 
     def to_json(self) -> str:
         """The line, with its newline; the serial in hexadecimal as openssl prints it."""
@@ -56,6 +76,10 @@ class Line:
         }
         if self.identity:
             values["identity"] = dict(self.identity)
+        if self.device_type:
+            values["device_type"] = self.device_type
+        if self.image:
+            values["image"] = self.image.facts()
         return _JSON.encode(values) + "\n"
 
     @classmethod
@@ -72,9 +96,17 @@ class Line:
                 dt.datetime.fromisoformat(values["not_after"]),
                 dt.datetime.fromisoformat(values["made_at"]),
                 tuple(values.get("identity", {}).items()),
+                str(values.get("device_type", "")),
+                _image_note(values["image"]) if "image" in values else None,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no line of a manifest: {error!r}") from error
+
+
+def _image_note(values: dict[str, str]) -> ImageNote:
+    if not _FILE_NAME.fullmatch(values["file"]):
+        raise ValueError(f"image file {values['file']!r}")
+    return ImageNote(values["file"], bytes.fromhex(values["sha256"]), bytes.fromhex(values["golden_sha256"]))
 
 
 @lru_cache(maxsize=64)

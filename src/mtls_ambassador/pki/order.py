@@ -22,7 +22,9 @@ class OrderRow:
     subject: tuple[tuple[str, str], ...] = ()
     """Further fields of the certificate's subject: short name and value, in the order of the columns."""
     identity: tuple[tuple[str, str], ...] = ()
-    """What the device calls itself, for the manifest."""
+    """What the device calls itself, for the manifest and the image."""
+    device_type: str = ""
+    """Mender's, for the manifest and the image; empty when the order does not say it."""
 
 
 class Order(Protocol):

@@ -29,7 +29,10 @@ SUBJECT_COLUMNS = {
 """Columns that go into the subject: OpenSSL's short and long names, and the longest value (RFC 5280 appendix A.1)."""
 IDENTITY_PREFIX = "identity."
 """Columns so named are kept in the manifest beside the certificate, and are not in it."""
+DEVICE_TYPE = "device_type"
+"""As is this one."""
 MAX_FAULTS = 50
+_IDENTITY_KEY = re.compile(r"[^\s=]+")
 _PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,./:=?-]*")
 _BUCKETS = 64
 
@@ -55,7 +58,8 @@ def read_order(content: bytes, source_name: str) -> CsvOrder:
     """The order in a CSV file: a header row, then one row per device.
 
     `name` is the device's name, its folder, and its certificate's common name. Columns of SUBJECT_COLUMNS go into the
-    subject, `identity.…` into the manifest. Comma or semicolon; UTF-8, a byte order mark is allowed.
+    subject, `identity.…` and `device_type` into the manifest and the device's image. Comma or semicolon; UTF-8, a byte
+    order mark is allowed.
 
     Raises FaultsError with every bad row by line number (the first 50 of them); then no row may be used.
     """
@@ -132,7 +136,9 @@ def _column(title: str) -> _Column:
         return _Column("name")
     if title in SUBJECT_COLUMNS:
         return _Column("subject", *SUBJECT_COLUMNS[title])
-    if title.startswith(IDENTITY_PREFIX) and len(title) > len(IDENTITY_PREFIX):
+    if title == DEVICE_TYPE:
+        return _Column("device_type", title)
+    if title.startswith(IDENTITY_PREFIX) and _IDENTITY_KEY.fullmatch(title.removeprefix(IDENTITY_PREFIX)):
         return _Column("identity", title.removeprefix(IDENTITY_PREFIX))
     return _Column("unknown", title)
 
@@ -145,7 +151,7 @@ def _header(titles: list[str]) -> tuple[list[_Column], list[str]]:
     kinds = [_column(title.strip()) for title in titles]
     faults = [
         f"column {column.key!r} is unknown: subject columns are {', '.join(SUBJECT_COLUMNS)};"
-        f" what shall only be kept in the manifest is called {IDENTITY_PREFIX}{column.key or '…'}"
+        f" what is kept in the manifest, and put into images, is `{DEVICE_TYPE}` and {IDENTITY_PREFIX}NAME"
         for column in kinds
         if column.kind == "unknown"
     ]
@@ -165,6 +171,7 @@ def _row(kinds: list[_Column], values: list[str]) -> OrderRow:
         name=next(value for column, value in pairs if column.kind == "name"),
         subject=tuple((column.key, value) for column, value in pairs if column.kind == "subject"),
         identity=tuple((column.key, value) for column, value in pairs if column.kind == "identity"),
+        device_type=next((value for column, value in pairs if column.kind == "device_type"), ""),
     )
 
 
@@ -179,6 +186,8 @@ def _value_fault(column: _Column, value: str) -> str | None:
         return name_fault(value)
     if not value.isprintable():
         return f"{column.key}: {value!r} has a character that cannot be printed"
+    if column.kind == "device_type" and " " in value:
+        return f"{DEVICE_TYPE}: {value!r} has a blank in it"
     return _subject_fault(column, value) if column.kind == "subject" and value else None
 
 

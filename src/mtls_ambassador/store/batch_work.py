@@ -22,6 +22,7 @@ class Finished:
     not_before: dt.datetime
     not_after: dt.datetime
     done_at: dt.datetime
+    image_sha256: bytes | None
 
 
 _FINISHED = sa.select(*(certificate.c[item.name] for item in fields(Finished)))

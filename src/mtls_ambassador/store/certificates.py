@@ -5,9 +5,10 @@ they belong, and `void` when nobody can say any more what became of a reserved s
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from mtls_ambassador.store.pki_tables import certificate, revocation
 Key = tuple[bytes, int]
 """A certificate's name for good (RFC 5280 section 4.1.2.2): SHA-256 of the issuer's SPKI, and the serial."""
 PAGE = 1000
+_NO_IMAGES: Mapping[Key, bytes] = MappingProxyType({})
 
 
 class Status(StrEnum):
@@ -149,9 +151,16 @@ def mark_issued(connection: sa.Connection, rows: Sequence[Issued]) -> None:
     _update(connection, _MARK_ISSUED, values, "reserved")
 
 
-def mark_done(connection: sa.Connection, keys: Iterable[Key], at: dt.datetime) -> None:
-    """The files are where they belong. Raises LookupError, for a rollback, when a serial is not `issued`."""
-    values = [{"its_issuer": issuer, "its_serial": serial, "done_at": at} for issuer, serial in keys]
+def mark_done(
+    connection: sa.Connection, keys: Iterable[Key], at: dt.datetime, images: Mapping[Key, bytes] = _NO_IMAGES
+) -> None:
+    """The files are where they belong; `images` has the SHA-256 of the image of each device that has one.
+
+    Raises LookupError, for a rollback, when a serial is not `issued`.
+    """
+    values: list[dict[str, object]] = [
+        {"its_issuer": key[0], "its_serial": key[1], "done_at": at, "image_sha256": images.get(key)} for key in keys
+    ]
     _update(connection, _MARK_DONE, values, "issued")
 
 

@@ -72,6 +72,7 @@ certificate = Table(
     Column("spki_sha256", _HASH, nullable=True),
     Column("fingerprint", _HASH, nullable=True),
     Column("der", LargeBinary, nullable=True),
+    Column("image_sha256", _HASH, nullable=True),
     # By serial first: a person who looks for one seldom says which CA signed it.
     Index("uq_certificate_serial", "serial", "issuer_sha256", unique=True),
     Index("ix_certificate_name", "name"),

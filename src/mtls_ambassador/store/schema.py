@@ -7,7 +7,7 @@ from mtls_ambassador.store.chain import start
 from mtls_ambassador.store.pki_tables import PKI_TABLES
 from mtls_ambassador.store.tables import TABLES, metadata
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; a test holds it against the folder."""
 
 _LOCK = 0x6D746C73

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from mtls_ambassador.flows.batch_files import Format
 from mtls_ambassador.flows.batch_maker import DeviceMaker, Recipe
+from mtls_ambassador.flows.batch_outlet import NewFolders
 from mtls_ambassador.flows.batch_workers import Task
 from mtls_ambassador.pki.authority import Authority
 from mtls_ambassador.pki.folder import AuthorityHandle
@@ -42,7 +42,7 @@ def test_every_kind_of_ca_signs(kind: KeyKind, tmp_path: Path) -> None:
 def check(ca: Pair, profile: DeviceProfile, kind: KeyKind, folder: Path) -> None:
     authority = Authority("root", ca.certificate, (), ca.key)
     validity = profile.validity(NOW)
-    recipe = Recipe(AuthorityHandle(folder), profile, validity, kind, Format.FOLDERS, folder)
+    recipe = Recipe(AuthorityHandle(folder), profile, validity, kind, NewFolders(folder, None))
     for task, made in zip(TASKS, DeviceMaker(recipe, authority).make(TASKS), strict=True):
         own = x509.load_der_x509_certificate(made.der)
         own.verify_directly_issued_by(ca.certificate)
