@@ -11,7 +11,7 @@ from mtls_ambassador.image.container import opened
 from mtls_ambassador.image.entry import Attributes, FileSystem, Kind, Parts, text
 from mtls_ambassador.image.image import ANY, Image, Selector
 from mtls_ambassador.image.layout import Volume
-from mtls_ambassador.image.overlay import RawFile
+from mtls_ambassador.image.overlay import RawFile, Readable
 from mtls_ambassador.image.tree import Place
 from mtls_ambassador.model.errors import AmbassadorError
 
@@ -47,9 +47,11 @@ class Edit:
         return self.image.overlay.changes()
 
     def put(self, path: Parts, name: str, content: bytes, attributes: Attributes, *, parents: bool = False) -> None:
-        """Make or replace a file wherever the path stands for; where a folder is, the file `name` in it."""
-        if self._is_folder(path):
-            path = (*path, name)
+        """As `put_file`; where a folder is, the file `name` in it."""
+        self.put_file((*path, name) if self._is_folder(path) else path, content, attributes, parents=parents)
+
+    def put_file(self, path: Parts, content: bytes, attributes: Attributes, *, parents: bool = False) -> None:
+        """Make or replace a file wherever the path stands for; `parents` makes the folders above it."""
         for place in self._places(path):
             if parents:
                 self._make_folders(place.volume, place.path[:-1], attributes.mtime)
@@ -113,7 +115,7 @@ class Edit:
     def _name(self, path: Parts) -> str:
         return f"{self.image.name}:{text(path)}"
 
-    def verify(self, raw: RawFile) -> None:
+    def verify(self, raw: Readable) -> None:
         """Check every file system that was changed, and read back all that was put. Raises AmbassadorError."""
         volumes = self.changed
         with ThreadPoolExecutor(max_workers=max(1, len(volumes))) as pool:

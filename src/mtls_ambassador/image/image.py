@@ -1,5 +1,6 @@
 """A disk image, opened: its table, its volumes, and the places a path stands for."""
 
+from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -7,7 +8,7 @@ from typing import Self
 from mtls_ambassador.image.entry import Parts, text
 from mtls_ambassador.image.ext import ExtFileSystem
 from mtls_ambassador.image.fat import FatFileSystem
-from mtls_ambassador.image.layout import Volume, choose_volume, find_layout, usable_rootfs
+from mtls_ambassador.image.layout import Roles, Volume, choose_volume, find_layout, named_layout, usable_rootfs
 from mtls_ambassador.image.overlay import Overlay, Readable, Region
 from mtls_ambassador.image.partition_table import Partition, read_table
 from mtls_ambassador.image.superblock import Ext, Fat, Found, probe
@@ -37,15 +38,21 @@ ANY = Selector()
 class Image:
     """An image with changes that are not in it yet; `name` is for messages, `now` the time of what changes."""
 
-    def __init__(self, source: Readable, name: str, now: int) -> None:
+    def __init__(self, source: Readable, name: str, now: int, roles: Roles | None = None) -> None:
         self.overlay, self.name, self._now = Overlay(source), name, now
         try:
             self.table = read_table(self.overlay)
         except AmbassadorError as error:
             raise AmbassadorError(f"{name}: {error}") from None
         self.volumes = tuple(Volume(item, self._probe(item)) for item in self.table.partitions)
-        self.layout = find_layout(self.volumes)
+        self.layout = find_layout(self.volumes) if roles is None else named_layout(self.volumes, roles)
         self._systems: dict[Volume, ExtFileSystem | FatFileSystem] = {}
+
+    def again(self, source: Readable) -> "Image":
+        """The same image with other changes below it, which leave partitions and kinds of file systems as they are."""
+        other = copy(self)
+        other.overlay, other._systems = Overlay(source), {}  # noqa: SLF001 - another of this class
+        return other
 
     def _probe(self, partition: Partition) -> Found | None:
         inside = min(partition.size, self.overlay.size - partition.start)

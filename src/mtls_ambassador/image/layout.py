@@ -69,6 +69,25 @@ def find_layout(volumes: tuple[Volume, ...]) -> Layout:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The parts that a person names, by numbers of partitions."""
+
+    rootfs: tuple[int, ...]
+    boot: int | None = None
+    data: int | None = None
+
+
+def named_layout(volumes: tuple[Volume, ...], roles: Roles) -> Layout:
+    """As a person says. Raises AmbassadorError for a partition that is not there."""
+
+    def find(number: int | None) -> Volume | None:
+        return None if number is None else choose_volume(volumes, number, None)
+
+    rootfs = tuple(choose_volume(volumes, number, None) for number in roles.rootfs)
+    return Layout(rootfs, find(roles.boot), find(roles.data))
+
+
 def _labelled(volumes: tuple[Volume, ...], names: frozenset[str]) -> Volume | None:
     found = [volume for volume in volumes if volume.labels & names]
     return found[0] if len(found) == 1 else None
