@@ -51,6 +51,8 @@ class DeviceFiles:
     """PEM."""
     key: bytes = field(repr=False)
     """PEM, PKCS#8, not encrypted."""
+    serial: str = ""
+    """Of the certificate, in hexadecimal."""
     certificate_sha256: bytes = b""
     """Of the certificate in DER."""
     identity: tuple[tuple[str, str], ...] = ()

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from mtls_ambassador.flows.batch_files import DeviceFiles
 from mtls_ambassador.flows.batch_outlet import Deliverer
 from mtls_ambassador.flows.batch_workers import Delivered, Made, Task
+from mtls_ambassador.model.revocation import serial_hex
 from mtls_ambassador.pki.authority import Authority, hash_algorithm
 from mtls_ambassador.pki.folder import AuthorityHandle
 from mtls_ambassador.pki.issue import KeyKind, PrivateKey, Validity, key_pem, make_key
@@ -87,8 +88,16 @@ class DeviceMaker:
             x509.load_der_x509_certificate(der)  # so that a template filled wrongly stops here
         hashes_of = hashlib.sha256(spki).digest(), hashlib.sha256(der).digest()
         made = Made(task.name, task.serial, der, *hashes_of, text, _shape(uri, fields))
-        pems = ssl.DER_cert_to_PEM_cert(der).encode(), key_pem(key)
-        return made, DeviceFiles(task.name, *pems, made.fingerprint, task.identity, task.device_type)
+        files = DeviceFiles(
+            task.name,
+            ssl.DER_cert_to_PEM_cert(der).encode(),
+            key_pem(key),
+            serial=serial_hex(task.serial),
+            certificate_sha256=made.fingerprint,
+            identity=task.identity,
+            device_type=task.device_type,
+        )
+        return made, files
 
     def _build(self, task: Task, key: PrivateKey) -> bytes:
         """By the builder: an e-mail address stands in the SAN too, which the template has no place for."""

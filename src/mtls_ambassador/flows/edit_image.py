@@ -40,6 +40,16 @@ class Edit:
     changed: list[Volume] = field(default_factory=list)
     """Once flushed: those to be checked."""
 
+    def content_places(self) -> dict[int, bytes]:
+        """Where in the image each piece of what was put stands, before `flush`; what stands in an inode is left out."""
+        found: dict[int, bytes] = {}
+        for place, content in self.expected.items():
+            pieces, at = self.image.system(place.volume).content_places(place.path) if content else [], 0
+            for offset, length in pieces:
+                found[place.volume.partition.start + offset] = (content or b"")[at : at + length]
+                at += length
+        return found
+
     def flush(self) -> Blocks:
         """End the changes; returns the blocks to write."""
         self.image.flush()
@@ -53,11 +63,16 @@ class Edit:
     def put_file(self, path: Parts, content: bytes, attributes: Attributes, *, parents: bool = False) -> None:
         """Make or replace a file wherever the path stands for; `parents` makes the folders above it."""
         for place in self._places(path):
-            if parents:
-                self._make_folders(place.volume, place.path[:-1], attributes.mtime)
-            self.image.system(place.volume).put(place.path, content, attributes)
-            self.expected[place] = content
-            self.attributes[place] = attributes
+            self.put_at(place, content, attributes, parents=parents)
+
+    def put_at(self, place: Place, content: bytes, attributes: Attributes, *, parents: bool = False) -> None:
+        """Make or replace a file in one file system."""
+        self._refuse_unclean(place.volume)
+        if parents:
+            self._make_folders(place.volume, place.path[:-1], attributes.mtime)
+        self.image.system(place.volume).put(place.path, content, attributes)
+        self.expected[place] = content
+        self.attributes[place] = attributes
 
     def make_folder(self, path: Parts, attributes: Attributes) -> None:
         """Make a folder and those above it; one that is there already stays as it is."""
@@ -81,13 +96,16 @@ class Edit:
 
     def _places(self, path: Parts) -> list[Place]:
         places = self.image.places(path, self.selector)
+        for place in places:
+            self._refuse_unclean(place.volume)
+        return places
+
+    def _refuse_unclean(self, volume: Volume) -> None:
         if self.image.table.faults:
             raise AmbassadorError(f"{self.image.name}: {self.image.table.faults[0]}; nothing is written to it")
-        for place in places:
-            fault = place.volume.system.write_fault() if place.volume.system else ""
-            if fault:
-                raise AmbassadorError(f"{self.image.name}: {place.volume.where} {fault}")
-        return places
+        fault = volume.system.write_fault() if volume.system else ""
+        if fault:
+            raise AmbassadorError(f"{self.image.name}: {volume.where} {fault}")
 
     def _is_folder(self, path: Parts) -> bool:
         places = self.image.places(path, self.selector, follow_last=True)

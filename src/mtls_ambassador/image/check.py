@@ -6,6 +6,7 @@ import tempfile
 
 from mtls_ambassador.image.layout import Volume
 from mtls_ambassador.image.overlay import RawFile, Readable
+from mtls_ambassador.image.partition_table import Partition
 from mtls_ambassador.image.superblock import Ext
 from mtls_ambassador.model.errors import AmbassadorError
 
@@ -19,8 +20,11 @@ def faults_of(image: Readable, volume: Volume) -> list[str]:
     Fails closed: a checker that is missing, or says anything that is not understood, is an error or a fault.
     """
     partition = volume.partition
-    if isinstance(image, RawFile) and isinstance(volume.system, Ext):
-        return _e2fsck(image.descriptor, partition.start)
+    if isinstance(volume.system, Ext):
+        if isinstance(image, RawFile):
+            return _e2fsck(image.descriptor, partition.start)
+        if _is_sound_without_files(image, partition):
+            return []
     with tempfile.TemporaryFile(prefix="check-") as copy:
         image.copy_to(copy.fileno(), partition.start, partition.size)
         if isinstance(volume.system, Ext):
@@ -28,9 +32,25 @@ def faults_of(image: Readable, volume: Volume) -> list[str]:
         return _fsck_vfat(copy.fileno())
 
 
+def _is_sound_without_files(image: Readable, partition: Partition) -> bool:
+    """Whether e2fsck finds nothing in a copy without the files' contents, which it does not look at anyway.
+
+    e2image makes such a copy in a tenth of the time, or not at all; whatever goes wrong here, a whole copy decides.
+    """
+    with tempfile.TemporaryFile(prefix="check-") as copy:
+        source, target = image.raw.descriptor, copy.fileno()
+        argv = ["e2image", "-r", "-o", str(partition.start), f"/proc/self/fd/{source}", f"/proc/self/fd/{target}"]
+        code, _ = _run(argv, [source, target], "e2fsprogs")
+        if code:
+            return False
+        os.ftruncate(target, partition.size)
+        image.lay_over(target, partition.start, partition.size)
+        return not _e2fsck(target, 0)
+
+
 def _e2fsck(descriptor: int, offset: int) -> list[str]:
     # By descriptor, since e2fsck takes what follows a question mark in a name for options.
-    code, said = _run(["e2fsck", "-fn", f"/proc/self/fd/{descriptor}?offset={offset}"], descriptor, "e2fsprogs")
+    code, said = _run(["e2fsck", "-fn", f"/proc/self/fd/{descriptor}?offset={offset}"], [descriptor], "e2fsprogs")
     lines = [line for line in said if not line.startswith(("Pass ", "e2fsck "))]
     if code or any(_UNSOUND in line for line in lines):
         return lines or [f"e2fsck ended with {code}"]
@@ -38,12 +58,12 @@ def _e2fsck(descriptor: int, offset: int) -> list[str]:
 
 
 def _fsck_vfat(descriptor: int) -> list[str]:
-    code, said = _run(["fsck.vfat", "-n", f"/proc/self/fd/{descriptor}"], descriptor, "dosfstools")
+    code, said = _run(["fsck.vfat", "-n", f"/proc/self/fd/{descriptor}"], [descriptor], "dosfstools")
     lines = [line for line in said if not line.startswith("fsck.fat ") and line != "Leaving filesystem unchanged."]
     return (lines or [f"fsck.vfat ended with {code}"]) if code else []
 
 
-def _run(argv: list[str], descriptor: int, package: str) -> tuple[int, list[str]]:
+def _run(argv: list[str], descriptors: list[int], package: str) -> tuple[int, list[str]]:
     environ = {"PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin", "LC_ALL": "C"}
     try:
         done = subprocess.run(  # noqa: S603 - no shell, our own words
@@ -52,7 +72,7 @@ def _run(argv: list[str], descriptor: int, package: str) -> tuple[int, list[str]
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
-            pass_fds=[descriptor],
+            pass_fds=descriptors,
             env=environ,
         )
     except FileNotFoundError:

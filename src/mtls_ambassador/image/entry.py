@@ -68,6 +68,9 @@ class FileSystem(Protocol):
     def chunks(self, path: Parts) -> Iterator[bytes]:
         """A file's content, part by part."""
 
+    def content_places(self, path: Parts) -> list[tuple[int, int]]:
+        """Offset and length of each piece of a file's content, from the file system's begin; none when not known."""
+
     def put(self, path: Parts, content: bytes, attributes: Attributes) -> None:
         """Make a file in a folder that is there; a file or link of this name is replaced, a folder is not."""
 

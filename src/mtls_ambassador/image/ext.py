@@ -78,6 +78,8 @@ class ExtFileSystem:
                 if error.code == CONTENT_IS_INLINE:
                     return []
                 raise self._told(error, path) from None
+            if not place.value:
+                return []
             places.append((place.value * block_size, min(block_size, size - number * block_size)))
         return places
 

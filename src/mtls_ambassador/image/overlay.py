@@ -22,8 +22,15 @@ class Readable(Protocol):
     def read(self, offset: int, length: int) -> bytes:
         """Exactly `length` bytes. Raises AmbassadorError when they are not all there."""
 
+    @property
+    def raw(self) -> "RawFile":
+        """The file at the bottom."""
+
+    def lay_over(self, descriptor: int, start: int, length: int) -> None:
+        """Write what differs from `raw` in a part into a file whose beginning is that part's."""
+
     def copy_to(self, descriptor: int, start: int, length: int) -> None:
-        """Copy a part into an empty file, from its beginning; where this has holes, the file keeps them."""
+        """Copy a part into an empty file, from its beginning; where `raw` has holes, the file keeps them."""
 
 
 class RawFile:
@@ -47,6 +54,14 @@ class RawFile:
                 raise AmbassadorError(f"the image ends at byte {self._size}, before byte {offset + length}: truncated?")
             data += more
         return data
+
+    @property
+    def raw(self) -> "RawFile":
+        """Itself."""
+        return self
+
+    def lay_over(self, descriptor: int, start: int, length: int) -> None:
+        """Nothing differs."""
 
     def extents(self, start: int, length: int) -> Iterator[tuple[int, int]]:
         """Offset and length of each part that is no hole."""
@@ -132,8 +147,18 @@ class Overlay:
         return {offset: kept for offset, kept in pages if kept != self._base.read(offset, len(kept))}
 
     def copy_to(self, descriptor: int, start: int, length: int) -> None:
-        """Copy a part as it is seen here; where the base has holes, the file keeps them."""
-        self._base.copy_to(descriptor, start, length)
+        """Copy a part as it is seen here; where the file at the bottom has holes, the copy keeps them."""
+        self.raw.copy_to(descriptor, start, length)
+        self.lay_over(descriptor, start, length)
+
+    @property
+    def raw(self) -> RawFile:
+        """The file at the bottom."""
+        return self._base.raw
+
+    def lay_over(self, descriptor: int, start: int, length: int) -> None:
+        """Write what differs from `raw` in a part into a file whose beginning is that part's."""
+        self._base.lay_over(descriptor, start, length)
         for page, kept in self._pages.items():
             begin, end = max(start, page * PAGE), min(start + length, page * PAGE + len(kept))
             if begin < end:

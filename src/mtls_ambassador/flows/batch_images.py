@@ -1,0 +1,221 @@
+"""Devices of a batch as images, or as patches to the golden image: what a worker does for each of them."""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from mtls_ambassador.flows.batch_files import DeviceFiles, Found
+from mtls_ambassador.flows.batch_outlet import Outlet, refuse_strangers, sync_all
+from mtls_ambassador.flows.batch_workers import Delivered
+from mtls_ambassador.flows.edit_image import Edit
+from mtls_ambassador.image.blocks import Blocks
+from mtls_ambassador.image.digest import Sha256Alike
+from mtls_ambassador.image.entry import Attributes
+from mtls_ambassador.image.image import Image
+from mtls_ambassador.image.layout import Roles
+from mtls_ambassador.image.overlay import Overlay, RawFile
+from mtls_ambassador.image.patch import SUFFIX, Patch, decode_patch
+from mtls_ambassador.image.template import Facts, Rule
+from mtls_ambassador.model.errors import AmbassadorError
+
+_FICLONE = 0x40049409
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_PRIVATE = 0o600
+
+
+class Form(StrEnum):
+    """What each device gets."""
+
+    PATCH = "patch"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class NewImages:
+    """All a worker needs; sent to it by pipe."""
+
+    golden: str
+    """A path at which the golden image can be opened."""
+    name: str
+    """What it is called in messages."""
+    golden_sha256: bytes
+    common: Blocks = field(repr=False)
+    """Changes that are the same for all devices."""
+    rules: tuple[Rule, ...] = field(repr=False)
+    """Files that each device has its own of."""
+    roles: Roles | None
+    now: int
+    """The time of what changes."""
+    out: Path
+    form: Form
+    suffix: str
+    """Of the devices' files."""
+
+    def __call__(self) -> "ImageDeliverer":
+        """In the worker."""
+        return ImageDeliverer(self)
+
+
+class ImageDeliverer:
+    """Makes devices' images in memory, checks them, and writes them or their patches."""
+
+    def __init__(self, wanted: NewImages) -> None:
+        self._wanted = wanted
+        self._raw = RawFile(os.open(wanted.golden, os.O_RDONLY | os.O_CLOEXEC))
+        self._base = Overlay(self._raw)
+        for offset, block in wanted.common.items():
+            self._base.write(offset, block)
+        self._image = Image(self._base, wanted.name, wanted.now, wanted.roles)
+        self._out = os.open(wanted.out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._sound: set[bytes] = set()
+        self._digest = Sha256Alike()
+
+    def deliver(self, devices: list[DeviceFiles]) -> Delivered:
+        """Write them out."""
+        write = self._write_patch if self._wanted.form is Form.PATCH else self._write_image
+        return Delivered(images=tuple(write(device, self._own_blocks(device)) for device in devices))
+
+    def _own_blocks(self, device: DeviceFiles) -> dict[int, bytes]:
+        """The blocks that this device has its own of."""
+        own = device.serial, device.key, device.certificate, device.device_type, device.identity
+        facts = Facts(device.name, *own)
+        with self._image.again(self._base) as image:
+            edit = Edit(image)
+            for rule in self._wanted.rules:
+                content = rule.content(facts)
+                if content is not None:
+                    mode = _PRIVATE if rule.mode is None else rule.mode
+                    attributes = Attributes(mode, rule.uid, rule.gid, self._wanted.now)
+                    edit.put_file(rule.path, content, attributes, parents=True)
+            places = edit.content_places()
+            blocks = dict(edit.flush())
+            self._check(edit, image.overlay, blocks, places)
+        return blocks
+
+    def _check(self, edit: Edit, seen: Overlay, blocks: Blocks, places: dict[int, bytes]) -> None:
+        """Check the file systems and read everything back; once for all devices that differ in contents alone.
+
+        What e2fsck looks at is the same, byte for byte, for two devices whose blocks are the same with the contents of
+        the files left out: so it is looked at once, and of the others the contents are read back where they must be.
+        """
+        shape = hashlib.sha256(_without(blocks, places)).digest()
+        if shape not in self._sound:
+            edit.verify(seen)
+            self._sound.add(shape)
+        for offset, content in places.items():
+            if seen.read(offset, len(content)) != content:
+                raise AmbassadorError(f"{self._wanted.name}: byte {offset} reads back other than it was written")
+
+    def _write_patch(self, device: DeviceFiles, blocks: dict[int, bytes]) -> bytes:
+        wanted = self._wanted
+        together = {**wanted.common, **blocks}
+        patch = Patch(device.name, wanted.golden_sha256, self._raw.size, device.certificate_sha256, together)
+        data = patch.encoded()
+        name = f"{device.name}{wanted.suffix}"
+        file = self._create(name)
+        try:
+            if os.write(file, data) != len(data):
+                raise AmbassadorError(f"{name}: not written whole; is the disk full?")
+        except OSError as error:
+            raise AmbassadorError(f"{name}: {error.strerror}") from error
+        finally:
+            os.close(file)
+        return hashlib.sha256(data).digest()
+
+    def _write_image(self, device: DeviceFiles, blocks: dict[int, bytes]) -> bytes:
+        name = f"{device.name}{self._wanted.suffix}"
+        staged = f".{name}.part"
+        file = self._create(staged)
+        try:
+            self._copy_golden(file)
+            for offset, block in {**self._wanted.common, **blocks}.items():
+                os.pwrite(file, block, offset)
+            digest = self._digest.of(RawFile(file), min(blocks, default=0))
+            os.rename(staged, name, src_dir_fd=self._out, dst_dir_fd=self._out)
+        except OSError as error:
+            raise AmbassadorError(f"{name}: {error.strerror}") from error
+        finally:
+            os.close(file)
+        return digest
+
+    def _copy_golden(self, file: int) -> None:
+        """Share the golden image's blocks where the file system can (XFS, btrfs), copy them elsewhere."""
+        try:
+            fcntl.ioctl(file, _FICLONE, self._raw.descriptor)
+        except OSError:
+            self._raw.copy_to(file, 0, self._raw.size)
+
+    def _create(self, name: str) -> int:
+        try:
+            return os.open(name, _NEW, _PRIVATE, dir_fd=self._out)
+        except FileExistsError:
+            raise AmbassadorError(f"{name}: is there already and is not overwritten") from None
+        except OSError as error:
+            raise AmbassadorError(f"{name}: {error.strerror}") from error
+
+
+def _without(blocks: Blocks, places: dict[int, bytes]) -> bytes:
+    """The blocks with these contents left out, and where they were."""
+    left = {offset: bytearray(block) for offset, block in blocks.items()}
+    for start, content in places.items():
+        for offset, block in left.items():
+            begin, end = max(start, offset), min(start + len(content), offset + len(block))
+            if begin < end:
+                block[begin - offset : end - offset] = bytes(end - begin)
+    return repr(sorted(places)).encode() + b"".join(b"%d " % offset + bytes(block) for offset, block in left.items())
+
+
+class ImageOutlet(Outlet):
+    """Images or patches in one folder."""
+
+    def __init__(self, wanted: NewImages, facts: Mapping[str, str]) -> None:
+        self._wanted = wanted
+        self.new_deliverer = wanted
+        self.facts = {**facts, "golden_sha256": wanted.golden_sha256.hex(), "form": wanted.form.value}
+        self.lot, self.barrier = (64, 2048) if wanted.form is Form.PATCH else (1, 16)
+
+    def file_of(self, name: str) -> str:
+        """The device's file."""
+        return f"{name}{self._wanted.suffix}"
+
+    def refuse_strangers(self) -> None:
+        """A new batch goes into an empty folder."""
+        refuse_strangers(self._wanted.out)
+
+    def look(self, name: str, fingerprint: bytes, spki_sha256: bytes) -> tuple[Found, bytes | None]:
+        """A patch shows by its checksum whether it is whole. An image is taken for a part: reading it costs as much."""
+        del spki_sha256
+        path = self._wanted.out / self.file_of(name)
+        if self._wanted.form is Form.FULL or not path.exists():
+            return Found.PART, None
+        data = path.read_bytes()
+        try:
+            patch = decode_patch(data, path.name)
+        except AmbassadorError:
+            return Found.PART, None
+        is_own = (patch.certificate_sha256, patch.golden_sha256) == (fingerprint, self._wanted.golden_sha256)
+        return (Found.WHOLE, hashlib.sha256(data).digest()) if is_own else (Found.OTHER, None)
+
+    def remove_part(self, name: str) -> None:
+        """Take away the device's file."""
+        file = self.file_of(name)
+        for path in (self._wanted.out / file, self._wanted.out / f".{file}.part"):
+            path.unlink(missing_ok=True)
+
+    def sync(self) -> None:
+        """Wait for the disk, once for all files."""
+        sync_all(self._wanted.out)
+
+
+def image_suffix(golden: Path, form: Form) -> str:
+    """What the devices' files end with: as the golden image does, less what says that it is compressed."""
+    if form is Form.PATCH:
+        return SUFFIX
+    bare = golden.name
+    for packed in (".gz", ".xz", ".zst", ".bz2", ".zip"):
+        bare = bare.removesuffix(packed)
+    return Path(bare).suffix or ".img"

@@ -1,0 +1,66 @@
+"""A device's patch: the blocks in which its image differs from the golden image all devices start from."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from mtls_ambassador.image.blocks import decode, encode
+from mtls_ambassador.model.errors import AmbassadorError
+
+KIND = "mtls-ambassador patch 1"
+SUFFIX = ".patch"
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A patch holds the device's private key: whoever has it is the device."""
+
+    device: str
+    golden_sha256: bytes
+    golden_size: int
+    """Bytes."""
+    certificate_sha256: bytes
+    """Of the device's certificate in DER."""
+    blocks: dict[int, bytes] = field(repr=False)
+    """By their offset in the image."""
+
+    def encoded(self) -> bytes:
+        """The bytes of the file."""
+        facts = {
+            "device": self.device,
+            "golden_sha256": self.golden_sha256.hex(),
+            "golden_size": self.golden_size,
+            "certificate_sha256": self.certificate_sha256.hex(),
+        }
+        return encode(KIND, facts, self.blocks)
+
+
+def decode_patch(data: bytes, name: str) -> Patch:
+    """Read it back. Fails closed: raises AmbassadorError for what is damaged, no patch, or reaches out of the image."""
+    file = decode(KIND, data, name)
+    try:
+        patch = Patch(
+            _text(file.facts["device"]),
+            _hash(file.facts["golden_sha256"]),
+            int(file.facts["golden_size"]),
+            _hash(file.facts["certificate_sha256"]),
+            file.blocks,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise AmbassadorError(f"{name}: its head cannot be read: {error!r}") from error
+    if any(offset + len(block) > patch.golden_size for offset, block in patch.blocks.items()):
+        raise AmbassadorError(f"{name}: has blocks behind the end of its image")
+    return patch
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _hash(value: Any) -> bytes:  # noqa: ANN401 - any JSON
+    if not _HASH.fullmatch(_text(value)):
+        raise ValueError("not a SHA-256")
+    return bytes.fromhex(value)
