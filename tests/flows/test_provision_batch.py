@@ -14,7 +14,8 @@ from mtls_ambassador.flows.batch_maker import Recipe
 from mtls_ambassador.flows.batch_manifest import shred, verify
 from mtls_ambassador.flows.batch_outlet import FolderOutlet, Outlet, StreamOutlet
 from mtls_ambassador.flows.batch_records import BatchRecords
-from mtls_ambassador.flows.provision_batch import Ordered, Outcome, digest_of, provision
+from mtls_ambassador.flows.batch_run import Outcome, Work
+from mtls_ambassador.flows.provision_batch import Ordered, digest_of, provision
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki import folder
 from mtls_ambassador.pki.folder import AuthorityHandle, NewAuthority
@@ -51,7 +52,8 @@ class Factory:
         recipe = Recipe(self.handle, profile, profile.validity(NOW), kind, outlet.new_deliverer)
         if isinstance(outlet, FolderOutlet):
             more.setdefault("manifest", self.out / "manifest.jsonl")
-        return Ordered(order, name, recipe, outlet, jobs=2, clock=lambda: NOW, **more)  # type: ignore[arg-type]  # see callers
+        work = Work(order, outlet, recipe, jobs=2, clock=lambda: NOW, **more)  # type: ignore[arg-type]  # see callers
+        return Ordered(name, recipe, work)
 
     def make(self, ordered: Ordered) -> Outcome:
         return provision(self.records(), self.authority, ordered, self.linted.append)

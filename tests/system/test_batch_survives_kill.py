@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mtls_ambassador.flows.batch_outlet import FolderOutlet
-from mtls_ambassador.flows.provision_batch import DEPTH
+from mtls_ambassador.flows.batch_run import DEPTH
 from support.batch import BatchRig
 
 COUNT = 2000

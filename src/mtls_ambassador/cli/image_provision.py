@@ -1,5 +1,6 @@
 """`mtls-ambassador image provision`: every device's image, with its own key and certificate in it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 
 from mtls_ambassador.cli.image_path import now
 from mtls_ambassador.cli.pki_order import find_order, make_batch, order_options
+from mtls_ambassador.cli.pki_store import pki_folder
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 
 if TYPE_CHECKING:
@@ -58,9 +60,36 @@ def command(**options: Any) -> int:  # noqa: ANN401 - what click read
     if options["out"] is None:
         raise UsageError("say --out DIR, the folder for the devices' files")
     if options["devices"] is not None:
-        raise UsageError("--devices: not yet")
+        return _provision_devices(options)
+    if options["shred"]:
+        raise UsageError("--shred goes with --devices; with an order no private key is anywhere but in the images")
     order = find_order(options)
     return make_batch(options, order, lambda pki_dir: _opened(options, pki_dir))
+
+
+def _provision_devices(options: dict[str, Any]) -> int:
+    from mtls_ambassador.cli.pki_batch_view import Progress, tell  # noqa: PLC0415 - slow to load
+    from mtls_ambassador.flows.batch_run import Work  # noqa: PLC0415 - see above
+    from mtls_ambassador.flows.device_folders import ReadDevices, folder_order  # noqa: PLC0415 - see above
+    from mtls_ambassador.flows.provision_devices import provision_devices  # noqa: PLC0415 - see above
+
+    if options["order"] is not None or options["count"] is not None:
+        raise UsageError("--devices and an order exclude each other: the devices of DIR are taken")
+    folder, out = options["devices"], options["out"]
+    order = folder_order(folder)
+    with _opened(options, pki_folder(options["pki_dir"])) as output, Progress(order.quantity) as bar:
+        work = Work(
+            order,
+            output.outlet,
+            ReadDevices(folder.resolve(), output.outlet.new_deliverer),
+            options["jobs"] or os.cpu_count() or 1,
+            manifest=output.manifest,
+            on_progress=bar.show,
+            is_stopped=bar.is_stopped,
+        )
+        outcome = provision_devices(work, out, folder if options["shred"] else None)
+    tell(outcome, str(out), bar.seconds, as_json=options["as_json"])
+    return 0 if outcome.is_finished else 130
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from mtls_ambassador.flows.batch_manifest import Verdict
-    from mtls_ambassador.flows.provision_batch import Outcome
+    from mtls_ambassador.flows.batch_run import Outcome
 
 SHREDDED = (
     "On flash, journaling data, copy-on-write file systems, snapshots and backups, copies may remain that no program"

@@ -72,6 +72,7 @@ def make_batch(
     from mtls_ambassador.cli.pki_batch_view import Progress, tell  # noqa: PLC0415 - slow to load
     from mtls_ambassador.flows.batch_order import batch_name  # noqa: PLC0415 - see above
     from mtls_ambassador.flows.batch_records import BatchRecords  # noqa: PLC0415 - see above
+    from mtls_ambassador.flows.batch_run import Work  # noqa: PLC0415 - see above
     from mtls_ambassador.flows.provision_batch import Ordered, provision  # noqa: PLC0415 - see above
     from mtls_ambassador.pki import folder  # noqa: PLC0415 - see above
     from mtls_ambassador.pki.lint import LintGate  # noqa: PLC0415 - see above
@@ -83,17 +84,17 @@ def make_batch(
         by = who(options["by"])
         records = BatchRecords(place.database, place.settings.pki_dir, authority.issuer_sha256, by, now())
         with where(place.settings.pki_dir) as output, Progress(order.quantity) as bar:
-            ordered = Ordered(
+            recipe = _recipe(options, handle, authority, output.outlet)
+            work = Work(
                 order,
-                name,
-                _recipe(options, handle, authority, output.outlet),
                 output.outlet,
+                recipe,
                 options["jobs"] or os.cpu_count() or 1,
                 manifest=output.manifest,
                 on_progress=bar.show,
                 is_stopped=bar.is_stopped,
             )
-            outcome = provision(records, authority, ordered, LintGate().check)
+            outcome = provision(records, authority, Ordered(name, recipe, work), LintGate().check)
     tell(outcome, str(options["out"]), bar.seconds, as_json=options["as_json"])
     return 0 if outcome.is_finished else 130
 

@@ -80,6 +80,13 @@ def opened(pki_dir: Path | None) -> Iterator[Place]:
         yield Place(settings, database)
 
 
+def pki_folder(given: Path | None) -> Path:
+    """The folder of the CAs, there or not."""
+    from mtls_ambassador.settings.load import load_store  # noqa: PLC0415 - slow to load
+
+    return given or load_store(os.environ).pki_dir
+
+
 def parse_serial(text: str) -> int:
     """A serial in hexadecimal, as openssl prints it: with or without 0x, colons or a leading `serial=`."""
     bare = text.strip().removeprefix("serial=").replace(":", "").removeprefix("0x").removeprefix("0X")

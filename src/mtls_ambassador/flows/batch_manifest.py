@@ -20,6 +20,7 @@ from mtls_ambassador.pki.order import Order
 
 LOT = 500
 MAX_FAULTS = 50
+_CHUNK = 1 << 20
 
 
 Notes = Callable[[str, bytes | None], ImageNote | None]
@@ -84,6 +85,9 @@ def verify(out: Path, ca: x509.Certificate) -> Verdict:
 
 
 def _compare(out: Path, line: Line, verdict: Verdict) -> None:
+    if line.image is not None:
+        _compare_image(out, line.image, verdict)
+        return
     found = batch_files.look(out, line.name, line.certificate_sha256, line.public_key_sha256)
     match found:
         case Found.WHOLE:
@@ -97,6 +101,18 @@ def _compare(out: Path, line: Line, verdict: Verdict) -> None:
             verdict.blame(f"{line.name}: holds another certificate or key than the manifest says")
         case Found.PART:
             verdict.blame(f"{line.name}: a file is missing or cannot be read")
+
+
+def _compare_image(out: Path, image: ImageNote, verdict: Verdict) -> None:
+    path = out / image.file
+    if not path.exists():
+        verdict.shredded += 1
+    elif manifest.sha256(path) != image.sha256:
+        verdict.blame(f"{image.file}: is not what was made; it was changed, or is damaged")
+    else:
+        verdict.whole += 1
+        if (mode := path.stat().st_mode & 0o777) & 0o077:
+            verdict.blame(f"{image.file}: mode {mode:o}, should be 600")
 
 
 def _blame_strangers(out: Path, ca: x509.Certificate, verdict: Verdict) -> None:
@@ -122,7 +138,7 @@ def signed_lines(out: Path, ca: x509.Certificate) -> Iterator[Line]:
 
 
 def shred(out: Path, ca: x509.Certificate, on_progress: Callable[[int], None] = lambda count: None) -> int:  # noqa: ARG005
-    """Overwrite and remove every private key of the manifest's devices; returns how many there were.
+    """Overwrite and remove every private key, patch or image of the manifest's devices; returns how many there were.
 
     Overwriting reaches the old bytes only on disks that write in place: flash translation layers, journals,
     copy-on-write file systems, snapshots and backups keep copies that no program can reach.
@@ -131,16 +147,9 @@ def shred(out: Path, ca: x509.Certificate, on_progress: Callable[[int], None] = 
     folder = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for lot in lots(signed_lines(out, ca), LOT):
-            keys = [path for line in lot if (path := out / line.name / KEY).is_file() and not path.is_symlink()]
-            for path in keys:
-                _overwrite(path)
-            # Without this the file would be gone before the new bytes ever reached the disk.
-            batch_files.sync(folder)
-            for path in keys:
-                path.unlink()
-            count += len(keys)
+            secrets_of = (out / (line.image.file if line.image else f"{line.name}/{KEY}") for line in lot)
+            count += shred_files(folder, [path for path in secrets_of if path.is_file() and not path.is_symlink()])
             on_progress(count)
-        batch_files.sync(folder)
     except OSError as error:
         raise AmbassadorError(f"{error.filename or out}: {error.strerror}; run it again") from error
     finally:
@@ -148,6 +157,15 @@ def shred(out: Path, ca: x509.Certificate, on_progress: Callable[[int], None] = 
     return count
 
 
-def _overwrite(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.write(os.urandom(os.fstat(file.fileno()).st_size))
+def shred_files(folder: int, paths: list[Path]) -> int:
+    """Overwrite and remove files below `folder` (a descriptor); returns how many there were. Raises OSError."""
+    for path in paths:
+        with path.open("r+b") as file:
+            for begin in range(0, os.fstat(file.fileno()).st_size, _CHUNK):
+                file.write(os.urandom(min(_CHUNK, path.stat().st_size - begin)))
+    # Without this a file would be gone before the new bytes ever reached the disk.
+    batch_files.sync(folder)
+    for path in paths:
+        path.unlink()
+    batch_files.sync(folder)
+    return len(paths)

@@ -9,7 +9,7 @@ import pytest
 
 from mtls_ambassador.cli import main
 from mtls_ambassador.cli.pki_batch_view import Progress, tell
-from mtls_ambassador.flows.provision_batch import Outcome
+from mtls_ambassador.flows.batch_run import Outcome
 
 
 @pytest.mark.parametrize(
