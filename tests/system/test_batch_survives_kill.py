@@ -19,7 +19,7 @@ PARENT = [
     "store.certificates:mark_void:after:1",
     f"{RECORDS}.void:after:1",
     f"{RECORDS}.mark_issued:after:3",
-    "flows.batch_files:sync:before:1",
+    "flows.batch_outlet:sync_all:before:1",
     f"{RECORDS}.mark_done:before:1",
     f"{RECORDS}.mark_done:after:1",
 ]

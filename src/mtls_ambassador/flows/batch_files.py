@@ -1,6 +1,5 @@
 """One folder per device, as the Mender client is configured for: key (0600), certificate, and mender.conf if wanted."""
 
-import ctypes
 import hashlib
 import io
 import os
@@ -151,12 +150,3 @@ def _spki_sha256(pem: bytes | None) -> bytes | None:
     except (ValueError, TypeError):
         return None
     return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
-
-
-def sync(folder: int) -> None:
-    """Wait until all that was written to the file system of this descriptor is on its disk: one barrier for many files.
-
-    Raises OSError when the disk failed meanwhile.
-    """
-    if ctypes.CDLL(None, use_errno=True).syncfs(folder) != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -1,6 +1,5 @@
 """Devices of a batch as images, or as patches to the golden image: what a worker does for each of them."""
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Mapping
@@ -22,7 +21,6 @@ from mtls_ambassador.image.patch import SUFFIX, Patch, decode_patch
 from mtls_ambassador.image.template import Facts, Rule
 from mtls_ambassador.model.errors import AmbassadorError
 
-_FICLONE = 0x40049409
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE = 0o600
 
@@ -131,7 +129,7 @@ class ImageDeliverer:
         staged = f".{name}.part"
         file = self._create(staged)
         try:
-            self._copy_golden(file)
+            self._raw.clone_to(file)
             for offset, block in {**self._wanted.common, **blocks}.items():
                 os.pwrite(file, block, offset)
             digest = self._digest.of(RawFile(file), min(blocks, default=0))
@@ -141,13 +139,6 @@ class ImageDeliverer:
         finally:
             os.close(file)
         return digest
-
-    def _copy_golden(self, file: int) -> None:
-        """Share the golden image's blocks where the file system can (XFS, btrfs), copy them elsewhere."""
-        try:
-            fcntl.ioctl(file, _FICLONE, self._raw.descriptor)
-        except OSError:
-            self._raw.copy_to(file, 0, self._raw.size)
 
     def _create(self, name: str) -> int:
         try:

@@ -13,14 +13,13 @@ from mtls_ambassador.flows.batch_files import KEY, Found
 from mtls_ambassador.flows.batch_records import BatchRecords, lots
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki import manifest
-from mtls_ambassador.pki.files import read_file, replace, sync_folder
+from mtls_ambassador.pki.files import read_file, replace, shred_files, sync_folder
 from mtls_ambassador.pki.issue import PrivateKey
 from mtls_ambassador.pki.manifest import FILE_NAME, SIGNATURE_SUFFIX, ImageNote, Line
 from mtls_ambassador.pki.order import Order
 
 LOT = 500
 MAX_FAULTS = 50
-_CHUNK = 1 << 20
 
 
 Notes = Callable[[str, bytes | None], ImageNote | None]
@@ -155,17 +154,3 @@ def shred(out: Path, ca: x509.Certificate, on_progress: Callable[[int], None] = 
     finally:
         os.close(folder)
     return count
-
-
-def shred_files(folder: int, paths: list[Path]) -> int:
-    """Overwrite and remove files below `folder` (a descriptor); returns how many there were. Raises OSError."""
-    for path in paths:
-        with path.open("r+b") as file:
-            for begin in range(0, os.fstat(file.fileno()).st_size, _CHUNK):
-                file.write(os.urandom(min(_CHUNK, path.stat().st_size - begin)))
-    # Without this a file would be gone before the new bytes ever reached the disk.
-    batch_files.sync(folder)
-    for path in paths:
-        path.unlink()
-    batch_files.sync(folder)
-    return len(paths)

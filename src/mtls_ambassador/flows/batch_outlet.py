@@ -12,6 +12,7 @@ from mtls_ambassador.flows import batch_files
 from mtls_ambassador.flows.batch_files import DeviceFiles, Format, Found
 from mtls_ambassador.flows.batch_workers import Delivered
 from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.pki.files import sync_disk
 
 
 class Deliverer(Protocol):
@@ -120,7 +121,7 @@ def sync_all(out: Path) -> None:
     """Wait until all that was written to the folder's file system is on its disk."""
     folder = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        batch_files.sync(folder)
+        sync_disk(folder)
     except OSError as error:
         raise AmbassadorError(f"{out}: cannot be written to disk: {error.strerror}") from error
     finally:

@@ -12,11 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from mtls_ambassador.flows.batch_files import CERTIFICATE, KEY, DeviceFiles
-from mtls_ambassador.flows.batch_manifest import shred_files
 from mtls_ambassador.flows.batch_outlet import Deliverer
 from mtls_ambassador.flows.batch_workers import Delivered, Made, Task
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.revocation import serial_hex
+from mtls_ambassador.pki.files import shred_files
 from mtls_ambassador.pki.manifest import FILE_NAME, Line
 from mtls_ambassador.pki.order import OrderRow, name_fault
 

@@ -1,5 +1,6 @@
 """A disk image seen with changes that are not on the disk yet: copy on write, by pages, in memory."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from typing import Protocol
@@ -10,6 +11,7 @@ PAGE = 4096
 """Bytes: the unit in which changes are kept, compared and written."""
 _CHUNK = 1 << 20
 _ENXIO = 6
+_FICLONE = 0x40049409
 
 
 class Readable(Protocol):
@@ -84,6 +86,13 @@ class RawFile:
         os.ftruncate(descriptor, length)
         for offset, count in self.extents(start, length):
             copy_range(self.descriptor, descriptor, offset, offset - start, count)
+
+    def clone_to(self, descriptor: int) -> None:
+        """Make an empty file a copy: blocks shared where the file system can (XFS, btrfs), else copied, holes kept."""
+        try:
+            fcntl.ioctl(descriptor, _FICLONE, self.descriptor)
+        except OSError:
+            self.copy_to(descriptor, 0, self._size)
 
 
 def copy_range(source: int, target: int, offset: int, to: int, length: int) -> None:

@@ -1,5 +1,6 @@
 """Files that must be right after a crash: made once and never overwritten, or replaced whole."""
 
+import ctypes
 import fcntl
 import os
 import secrets
@@ -11,6 +12,7 @@ from mtls_ambassador.model.errors import AmbassadorError
 
 PUBLIC = 0o644
 PRIVATE = 0o600
+_CHUNK = 1 << 20
 
 
 def write_new(path: Path, data: bytes, mode: int = PUBLIC) -> None:
@@ -72,6 +74,30 @@ def sync_folder(path: Path) -> None:
         return
     finally:
         os.close(descriptor)
+
+
+def sync_disk(descriptor: int) -> None:
+    """Wait until all that was written to this descriptor's file system is on its disk: one barrier for many files.
+
+    Raises OSError when the disk failed meanwhile.
+    """
+    if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def shred_files(folder: int, paths: list[Path]) -> int:
+    """Overwrite and remove files below `folder` (a descriptor); returns how many there were. Raises OSError."""
+    for path in paths:
+        with path.open("r+b") as file:
+            size = os.fstat(file.fileno()).st_size
+            for begin in range(0, size, _CHUNK):
+                file.write(os.urandom(min(_CHUNK, size - begin)))
+    # Without this a file would be gone before the new bytes ever reached the disk.
+    sync_disk(folder)
+    for path in paths:
+        path.unlink()
+    sync_disk(folder)
+    return len(paths)
 
 
 @contextmanager
