@@ -10,6 +10,7 @@ COMMANDS = {
     "cp": "Copy a file into an image, or out of it.",
     "install": "Put a file into an image, with mode and owner.",
     "rm": "Remove a file of an image.",
+    "audit": "Look for what would keep devices out, before images are shipped.",
     "apply": "Put a device's patch on a disk or a file, with the golden image.",
     "provision": "Make the images of a whole order, each with its own key and certificate.",
 }

@@ -13,7 +13,10 @@ LABELS = {
     "verify": "reading back",
     "unpack": "unpacking",
     "pack": "packing",
+    "audit": "images",
 }
+_COUNTED = {"audit"}
+"""Work that is counted in pieces, not in bytes."""
 
 
 class Bars:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mtls_ambassador.flows.golden_image import golden_sha256
 from mtls_ambassador.image.container import opened
-from mtls_ambassador.image.overlay import Overlay, RawFile, copy_range
+from mtls_ambassador.image.overlay import Overlay, RawFile, copy_range, laid_over
 from mtls_ambassador.image.patch import Patch, decode_patch
 from mtls_ambassador.image.target import Disk, look_at, refusal
 from mtls_ambassador.image.undo import read_back, write_blocks
@@ -101,10 +101,7 @@ def _to_disk(request: Request, patch: Patch, golden: RawFile, disk: Disk) -> App
         _write_golden(descriptor, golden, request.on_progress)
         write_blocks(descriptor, patch.blocks)
         _forget_cached(descriptor)
-        wanted = Overlay(golden)
-        for offset, block in patch.blocks.items():
-            wanted.write(offset, block)
-        _compare(RawFile(descriptor), wanted, request)
+        _compare(RawFile(descriptor), laid_over(golden, patch.blocks), request)
         return Applied(patch.device, len(patch.blocks), is_golden_written=True)
 
 

@@ -16,7 +16,7 @@ from mtls_ambassador.image.digest import Sha256Alike
 from mtls_ambassador.image.entry import Attributes
 from mtls_ambassador.image.image import Image
 from mtls_ambassador.image.layout import Roles
-from mtls_ambassador.image.overlay import Overlay, RawFile
+from mtls_ambassador.image.overlay import Overlay, RawFile, laid_over
 from mtls_ambassador.image.patch import SUFFIX, Patch, decode_patch
 from mtls_ambassador.image.template import Facts, Rule
 from mtls_ambassador.model.errors import AmbassadorError
@@ -64,9 +64,7 @@ class ImageDeliverer:
     def __init__(self, wanted: NewImages) -> None:
         self._wanted = wanted
         self._raw = RawFile(os.open(wanted.golden, os.O_RDONLY | os.O_CLOEXEC))
-        self._base = Overlay(self._raw)
-        for offset, block in wanted.common.items():
-            self._base.write(offset, block)
+        self._base = laid_over(self._raw, wanted.common)
         self._image = Image(self._base, wanted.name, wanted.now, wanted.roles)
         self._out = os.open(wanted.out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._sound: set[bytes] = set()

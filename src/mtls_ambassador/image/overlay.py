@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from mtls_ambassador.model.errors import AmbassadorError
@@ -187,6 +187,14 @@ class Overlay:
             page = chunk[begin : begin + PAGE]
             if page != self.read(offset + begin, len(page)):
                 self.write(offset + begin, page)
+
+
+def laid_over(base: Readable, blocks: Mapping[int, bytes]) -> Overlay:
+    """What `base` would be with these blocks in it."""
+    seen = Overlay(base)
+    for offset, block in blocks.items():
+        seen.write(offset, block)
+    return seen
 
 
 class Region:

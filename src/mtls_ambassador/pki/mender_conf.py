@@ -38,7 +38,7 @@ def merge(  # noqa: PLR0913 - one argument for each key of the file
     _check_path("certificate", certificate_path)
     if not key_path.startswith("pkcs11:"):
         _check_path("key", key_path)
-    conf = {} if existing is None else _read(existing, source)
+    conf = {} if existing is None else read_object(existing, source)
     _set_server(conf, server_url, source)
     if tenant_token is not None:
         _set(conf, "TenantToken", tenant_token)
@@ -72,7 +72,8 @@ def _check_path(what: str, path: str) -> None:
         )
 
 
-def _read(text: str, source: str) -> dict[str, object]:
+def read_object(text: str, source: str) -> dict[str, object]:
+    """The JSON object in a mender.conf. Raises AmbassadorError for what is not one, or is read in two ways."""
     try:
         conf = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_number)
         text_again = json.dumps(conf, ensure_ascii=False)

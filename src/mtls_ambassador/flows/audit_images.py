@@ -1,0 +1,162 @@
+"""All images of an order, looked at before they are shipped: each by itself, with each other, and with the manifest."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+
+from mtls_ambassador.decide.audit_image import Policy, audit_image, duplicates
+from mtls_ambassador.flows.golden_image import golden_sha256
+from mtls_ambassador.flows.image_facts import Measure, image_facts
+from mtls_ambassador.flows.read_image import image_to_read
+from mtls_ambassador.image.container import opened
+from mtls_ambassador.image.image import Image
+from mtls_ambassador.image.overlay import RawFile, laid_over
+from mtls_ambassador.image.patch import SUFFIX, decode_patch
+from mtls_ambassador.model.device_image import DeviceImage
+from mtls_ambassador.model.errors import AmbassadorError, UsageError
+from mtls_ambassador.model.finding import Finding, Level, fail, warn
+from mtls_ambassador.pki import manifest
+from mtls_ambassador.pki.files import read_file
+from mtls_ambassador.pki.manifest import FILE_NAME, SIGNATURE_SUFFIX, Line
+
+IMAGES = (".sdimg", ".img", ".uefiimg", ".biosimg", ".gptimg", ".wic", ".gz", ".xz", ".zst", ".bz2", ".zip")
+"""What files in a folder are taken for images by."""
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to look at, and what to compare it with."""
+
+    paths: Sequence[Path]
+    golden: Path | None
+    """What patches are patches to."""
+    authorities: tuple[x509.Certificate, ...]
+    policy: Policy
+    on_progress: Progress = lambda done, total: None  # noqa: ARG005 - nobody looks
+
+
+@dataclass(slots=True)
+class Audited:
+    """One image, and what is to be said of it."""
+
+    path: Path
+    image: DeviceImage
+    findings: list[Finding] = field(default_factory=list)
+
+
+def audit_images(request: Request) -> list[Audited]:
+    """Look at every image. What is wrong with one is a finding; raises only for what cannot be asked at all."""
+    files = _files(request)
+    audited = []
+    for done, image in enumerate(_look(request, files), 1):
+        audited.append(Audited(files[done - 1], image, audit_image(image, request.policy)))
+        request.on_progress(done, len(files))
+    shared = duplicates(item.image for item in audited)
+    for item in audited:
+        _add(item, shared.get(item.image.name, []))
+    for folder in dict.fromkeys(path for path in request.paths if (path / FILE_NAME).is_file()):
+        audited += _compare(folder, [item for item in audited if item.path.parent == folder], request)
+    return audited
+
+
+def _add(item: Audited, findings: list[Finding]) -> None:
+    """More findings; that all is well is then no longer true."""
+    if findings:
+        item.findings = [known for known in item.findings if known.level is not Level.OK] + findings
+
+
+def _files(request: Request) -> list[Path]:
+    files: list[Path] = []
+    for path in request.paths:
+        inside = sorted(item for item in path.iterdir() if item.is_file()) if path.is_dir() else [path]
+        taken = [item for item in inside if not path.is_dir() or item.suffix in {SUFFIX, *IMAGES}]
+        if not taken:
+            raise AmbassadorError(f"{path}: has no image and no patch in it")
+        files += taken
+    if request.golden is None and any(item.suffix == SUFFIX for item in files):
+        raise UsageError("patches are looked at with the image they belong to: say --golden GOLDEN")
+    return files
+
+
+def _look(request: Request, files: list[Path]) -> Iterator[DeviceImage]:
+    measure = Measure(request.authorities, request.policy.now)
+    with ExitStack() as stack:
+        patched = _Patched(stack, request.golden, measure) if request.golden is not None else None
+        for path in files:
+            if patched is not None and path.suffix == SUFFIX:
+                yield patched.look(path)
+                continue
+            try:
+                with image_to_read(path) as image:
+                    yield image_facts(image, str(path), measure)
+            except AmbassadorError as error:
+                yield DeviceImage(str(path), fault=str(error))
+
+
+class _Patched:
+    """Patches, each seen on the golden image, which is opened once."""
+
+    def __init__(self, stack: ExitStack, golden: Path, measure: Measure) -> None:
+        self._golden, self._measure = golden, measure
+        self._raw = RawFile(stack.enter_context(opened(golden, to_write=False)).descriptor)
+        self._image = stack.enter_context(Image(self._raw, str(golden), 0))
+        self._sha256 = golden_sha256(golden, self._raw)
+
+    def look(self, path: Path) -> DeviceImage:
+        """What the device's image would be."""
+        try:
+            patch = decode_patch(read_file(path, "the patch"), str(path))
+        except AmbassadorError as error:
+            return DeviceImage(str(path), fault=str(error))
+        if patch.golden_sha256 != self._sha256:
+            return DeviceImage(str(path), fault=f"is no patch to {self._golden}, but to another golden image")
+        with self._image.again(laid_over(self._raw, patch.blocks)) as image:
+            return image_facts(image, str(path), self._measure)
+
+
+def _compare(folder: Path, audited: list[Audited], request: Request) -> list[Audited]:
+    """Hold images against the manifest beside them; returns what it names and is not there."""
+    lines = {line.image.file: line for line in _lines(folder / FILE_NAME) if line.image is not None}
+    unsigned = [] if _is_signed(folder, request.authorities) else [warn("manifest", "is not signed by our CA")]
+    for item in audited:
+        line = lines.pop(item.path.name, None)
+        _add(item, unsigned + ([warn("manifest", "does not know this image")] if line is None else _held(item, line)))
+    gone = [warn("image", "is in the manifest, and is not there")]
+    return [Audited(folder / name, DeviceImage(str(folder / name)), gone) for name in sorted(lines)]
+
+
+def _held(item: Audited, line: Line) -> list[Finding]:
+    if line.image is None or manifest.sha256(item.path) != line.image.sha256:
+        return [fail("manifest", "says another hash: the file was changed, or is damaged")]
+    certificate = item.image.certificate
+    if certificate is None or certificate.fingerprint != line.certificate_sha256.hex():
+        return [fail("manifest", "says another certificate")]
+    return []
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    with path.open("rb") as file:
+        for number, content in enumerate(file, 1):
+            try:
+                yield Line.from_json(content)
+            except ValueError as error:
+                raise AmbassadorError(f"{path}: line {number}: {error}") from error
+
+
+def _is_signed(folder: Path, authorities: tuple[x509.Certificate, ...]) -> bool:
+    """Whether one of our CAs signed the manifest. Raises AmbassadorError when it was changed after that."""
+    path = folder / (FILE_NAME + SIGNATURE_SUFFIX)
+    if not path.exists():
+        return False
+    signature = read_file(path, "the manifest's signature")
+    for authority in authorities:
+        try:
+            manifest.verify(folder / FILE_NAME, signature, authority)
+        except AmbassadorError:
+            continue
+        return True
+    raise AmbassadorError(f"{folder / FILE_NAME}: was signed by none of our CAs, or changed after it was signed")
