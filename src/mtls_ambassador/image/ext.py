@@ -247,14 +247,15 @@ class ExtFileSystem:
         return found
 
     def _content(self, inode: int) -> Iterator[bytes]:
-        file, buffer, count = HANDLE(), c.create_string_buffer(_CHUNK), c.c_uint()
+        length = max(1, min(self._read(inode).size, _CHUNK))
+        file, buffer, count = HANDLE(), c.create_string_buffer(length), c.c_uint()
         self._call((), "ext2fs_file_open", inode, 0, c.byref(file))
         try:
             while True:
-                self._library.call("ext2fs_file_read", file, buffer, _CHUNK, c.byref(count))
+                self._library.call("ext2fs_file_read", file, buffer, length, c.byref(count))
                 if not count.value:
                     return
-                yield buffer.raw[: count.value]
+                yield c.string_at(buffer, count.value)
         except ExtError as error:
             raise self._told(error, ()) from None
         finally:
