@@ -22,6 +22,7 @@ from mtls_ambassador.image.ext_library import (
     INODE,
     NO_BLOCK,
     NO_FILE,
+    NO_FOLDER,
     NO_INODE,
     NO_SPACE_IN_FOLDER,
     OPEN_64BITS,
@@ -50,6 +51,8 @@ class ExtFileSystem:
         self._device = RegionDevice(region)
         self._handle = HANDLE()
         self._is_writable = False
+        self._inodes: dict[Parts, int | None] = {}
+        """Found before; forgotten with every change."""
 
     def entry(self, path: Parts) -> Entry | None:
         """What is there."""
@@ -178,20 +181,22 @@ class ExtFileSystem:
 
     def _find(self, path: Parts) -> int | None:
         self._open(to_write=False)
-        inode = INODE(_ROOT)
-        for name in path:
-            encoded, found = os.fsencode(name), INODE()
-            if self._read(inode.value).kind is not Kind.FOLDER:
+        if not path:
+            return _ROOT
+        if path not in self._inodes:
+            parent = self._find(path[:-1])
+            self._inodes[path] = None if parent is None else self._look_up(parent, path)
+        return self._inodes[path]
+
+    def _look_up(self, parent: int, path: Parts) -> int | None:
+        name, found = os.fsencode(path[-1]), INODE()
+        try:
+            self._library.call("ext2fs_lookup", self._handle, parent, name, len(name), None, c.byref(found))
+        except ExtError as error:
+            if error.code in {NO_FILE, NO_FOLDER}:
                 return None
-            try:
-                args = inode, encoded, len(encoded), None, c.byref(found)
-                self._library.call("ext2fs_lookup", self._handle, *args)
-            except ExtError as error:
-                if error.code == NO_FILE:
-                    return None
-                raise self._told(error, path) from None
-            inode = found
-        return inode.value
+            raise self._told(error, path) from None
+        return found.value
 
     def _get(self, path: Parts) -> int:
         inode = self._find(path)
@@ -276,6 +281,7 @@ class ExtFileSystem:
 
     def _link(self, path: Parts, name: str, parent: int, *args: object) -> None:
         """Call a function that makes an entry in a folder; once more with a larger folder when this is full."""
+        self._inodes.clear()
         try:
             self._library.call(name, self._handle, parent, *args)
         except ExtError as error:
@@ -286,6 +292,7 @@ class ExtFileSystem:
 
     def _unlink(self, parent: int, path: Parts, inode: int) -> None:
         """Take the name away, and free what was under it when that was its last."""
+        self._inodes.clear()
         self._call(path, "ext2fs_unlink", parent, os.fsencode(path[-1]), inode, 0)
         data = self._read(inode)
         is_folder = data.kind is Kind.FOLDER

@@ -17,7 +17,7 @@ _BASE = 2133571328
 """Of the library's error table, whose entries are only ever appended (lib/ext2fs/ext2_err.et)."""
 MAGIC_CHANNEL, MAGIC_MANAGER = _BASE + 5, _BASE + 7
 NO_FILE, NO_SPACE_IN_FOLDER = _BASE + 76, _BASE + 38
-NO_BLOCK, NO_INODE = _BASE + 72, _BASE + 73
+NO_BLOCK, NO_INODE, NO_FOLDER = _BASE + 72, _BASE + 73, _BASE + 74
 UNKNOWN_FEATURES = frozenset({_BASE + 67, _BASE + 68})
 NOT_IMPLEMENTED, CONTENT_IS_INLINE = _BASE + 80, _BASE + 157
 OPEN_RW, OPEN_64BITS = 0x01, 0x20000
