@@ -1,7 +1,6 @@
 """Looking into a disk image, without changing anything."""
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,7 +69,7 @@ def save(file: ImageFile, target: Path) -> None:
     """Write it to a file of this machine, with its permissions, whole or not at all."""
     if target.is_dir():
         target /= file.path[-1]
-    staged = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    staged = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
     try:
         descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

@@ -1,7 +1,7 @@
 """Changed blocks in a file: what a patch holds, and what an interrupted edit is undone with.
 
-A line with the kind, a line of JSON that says what the blocks are for, the blocks deflated (zlib, RFC 1950), each with its offset
-(8 bytes) and length (4 bytes) before it, little-endian; at the end the SHA-256 of all that.
+A line with the kind, a line of JSON that says what the blocks are for, the blocks deflated (zlib, RFC 1950), each with
+its offset (8 bytes) and length (4 bytes) before it, little-endian; at the end the SHA-256 of all that.
 """
 
 import hashlib

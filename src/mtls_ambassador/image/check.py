@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import tempfile
 
 from mtls_ambassador.image.layout import Volume
 from mtls_ambassador.image.overlay import RawFile, Readable
@@ -25,6 +24,8 @@ def faults_of(image: Readable, volume: Volume) -> list[str]:
             return _e2fsck(image.descriptor, partition.start)
         if _is_sound_without_files(image, partition):
             return []
+    import tempfile  # noqa: PLC0415 - slow to load, and not needed for a file's own ext
+
     with tempfile.TemporaryFile(prefix="check-") as copy:
         image.copy_to(copy.fileno(), partition.start, partition.size)
         if isinstance(volume.system, Ext):
@@ -37,6 +38,8 @@ def _is_sound_without_files(image: Readable, partition: Partition) -> bool:
 
     e2image makes such a copy in a tenth of the time, or not at all; whatever goes wrong here, a whole copy decides.
     """
+    import tempfile  # noqa: PLC0415 - see above
+
     with tempfile.TemporaryFile(prefix="check-") as copy:
         source, target = image.raw.descriptor, copy.fileno()
         argv = ["e2image", "-r", "-o", str(partition.start), f"/proc/self/fd/{source}", f"/proc/self/fd/{target}"]

@@ -3,17 +3,19 @@
 from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from mtls_ambassador.image.entry import Parts, text
 from mtls_ambassador.image.ext import ExtFileSystem
-from mtls_ambassador.image.fat import FatFileSystem
 from mtls_ambassador.image.layout import Roles, Volume, choose_volume, find_layout, named_layout, usable_rootfs
 from mtls_ambassador.image.overlay import Overlay, Readable, Region
 from mtls_ambassador.image.partition_table import Partition, read_table
 from mtls_ambassador.image.superblock import Ext, Fat, Found, probe
 from mtls_ambassador.image.tree import Place, Tree
 from mtls_ambassador.model.errors import AmbassadorError
+
+if TYPE_CHECKING:
+    from mtls_ambassador.image.fat import FatFileSystem
 
 _MOUNTS: dict[str, tuple[Parts, ...]] = {"data": (("data",),), "boot": (("uboot",), ("boot", "efi"), ("boot", "grub"))}
 """Where the device mounts what, as `mender-artifact` takes paths."""
@@ -62,7 +64,7 @@ class Image:
         """The bytes of a partition."""
         return Region(self.overlay, volume.partition.start, volume.partition.size)
 
-    def system(self, volume: Volume) -> ExtFileSystem | FatFileSystem:
+    def system(self, volume: Volume) -> "ExtFileSystem | FatFileSystem":
         """Its file system. Raises AmbassadorError when it cannot be read here, or is not all there."""
         if (known := self._systems.get(volume)) is not None:
             return known
@@ -74,14 +76,18 @@ class Image:
                 f"{where}: needs {found.size} bytes from byte {partition.start} on, and the partition or the image ends"
                 f" before that (image: {self.overlay.size} bytes); is it truncated?"
             )
-        if isinstance(found, Ext):
-            opened: ExtFileSystem | FatFileSystem = ExtFileSystem(self.region(volume), found, where, self._now)
-        elif isinstance(found, Fat):
-            opened = FatFileSystem(self.region(volume), where, self._now)
-        else:
-            raise AmbassadorError(f"{where}: {found.write_fault()}")
+        opened = self._open(volume, found)
         self._systems[volume] = opened
         return opened
+
+    def _open(self, volume: Volume, found: Found) -> "ExtFileSystem | FatFileSystem":
+        if isinstance(found, Ext):
+            return ExtFileSystem(self.region(volume), found, self._where(volume), self._now)
+        if isinstance(found, Fat):
+            from mtls_ambassador.image.fat import FatFileSystem  # noqa: PLC0415 - most edits touch no FAT
+
+            return FatFileSystem(self.region(volume), self._where(volume), self._now)
+        raise AmbassadorError(f"{self._where(volume)}: {found.write_fault()}")
 
     def _where(self, volume: Volume) -> str:
         return f"{self.name}: {volume.where}" if volume.partition.number else self.name

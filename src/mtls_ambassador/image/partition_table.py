@@ -1,7 +1,6 @@
 """Where the partitions of a disk image are: MBR with extended partitions, and GPT (UEFI specification, chapter 5)."""
 
 import struct
-import uuid
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -138,8 +137,14 @@ def _gpt(image: Source) -> Iterator[Partition]:
         if any(entry[:16]):
             start, last = struct.unpack_from("<QQ", entry, 32)
             name = entry[56:128].decode("utf-16-le", errors="replace").split("\0", 1)[0]
-            kind = str(uuid.UUID(bytes_le=entry[:16]))
+            kind = _guid(entry[:16])
             yield Partition(number + 1, start * sector, (last + 1 - start) * sector, kind, name)
+
+
+def _guid(raw: bytes) -> str:
+    """As people write it: the first three parts are little-endian (UEFI specification, appendix A)."""
+    first, second, third = struct.unpack_from("<IHH", raw)
+    return f"{first:08x}-{second:04x}-{third:04x}-{raw[8:10].hex()}-{raw[10:].hex()}"
 
 
 def _checked(table: Table, size: int) -> Table:

@@ -3,7 +3,6 @@
 import ctypes
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +38,7 @@ def write_new(path: Path, data: bytes, mode: int = PUBLIC) -> None:
 
 def replace(path: Path, data: bytes, mode: int = PUBLIC) -> None:
     """Put a new version in the place of a file: whoever reads it sees the old one or the new one, whole."""
-    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    staged = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     write_new(staged, data, mode)
     try:
         staged.replace(path)
