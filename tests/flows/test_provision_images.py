@@ -1,0 +1,172 @@
+"""Images of an order: what each device gets, what stays as it was, and what a second run does."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from mtls_ambassador.image.patch import decode_patch
+from support.golden import CERTIFICATE, GATEWAY, KEY, Line, e2fsck, make_golden, read_image
+
+ORDER = "name,device_type,identity.mac,O\n" + "".join(
+    f"cam-{n},raspberrypi4,52:54:00:00:00:{n:02x},Acme {'x' * (n % 7)}\n" for n in range(1, 31)
+)
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    line = Line(tmp_path_factory.mktemp("line"))
+    (line.home / "order.csv").write_text(ORDER)
+    line.provision("--order", line.home / "order.csv")
+    return line
+
+
+def test_every_device_has_a_pair_of_its_own_and_the_rest_in_common(line: Line) -> None:
+    patches = sorted((line.home / "out").glob("*.patch"))
+    assert len(patches) == 30
+    ca = x509.load_pem_x509_certificate((line.home / "state/pki/root/ca-cert.pem").read_bytes())
+    keys = set()
+    for patch in patches:
+        assert patch.stat().st_mode & 0o777 == 0o600
+        certificate = x509.load_pem_x509_certificate(line.read(patch, CERTIFICATE))
+        certificate.verify_directly_issued_by(ca)
+        assert f"CN={patch.stem}" in certificate.subject.rfc4514_string()
+        key = line.read(patch, KEY)
+        private = load_pem_private_key(key, None)
+        assert private.public_key() == certificate.public_key()
+        keys.add(key)
+        number = int(patch.stem.removeprefix("cam-"))
+        assert line.read(patch, "/data/mender/device_type") == b"device_type=raspberrypi4\n"
+        assert line.read(patch, "/data/mender/identity") == f"mac=52:54:00:00:00:{number:02x}\n".encode()
+        conf = json.loads(line.read(patch, "/etc/mender/mender.conf"))
+        assert conf == {
+            "ServerURL": GATEWAY,
+            "TenantToken": "TENANT_TOKEN",
+            "ServerCertificate": "/etc/mender/trust.pem",
+            "HttpsClient": {"Certificate": CERTIFICATE, "Key": KEY},
+            "Security": {"AuthPrivateKey": KEY},
+        }
+        assert line.read(patch, "/etc/mender/trust.pem") == (line.home / "state/pki/trust.pem").read_bytes()
+    assert len(keys) == 30
+    assert max(patch.stat().st_size for patch in patches) < 40_000
+
+
+def test_the_manifest_knows_each_patch_and_is_signed(line: Line) -> None:
+    lines = [json.loads(text) for text in (line.home / "out/manifest.jsonl").read_text().splitlines()]
+    assert [item["name"] for item in lines] == [f"cam-{n}" for n in range(1, 31)]
+    golden = hashlib.sha256(line.golden.read_bytes()).hexdigest()
+    for item in lines:
+        patch = (line.home / "out" / item["image"]["file"]).read_bytes()
+        assert item["image"] == {
+            "file": f"{item['name']}.patch",
+            "sha256": hashlib.sha256(patch).hexdigest(),
+            "golden_sha256": golden,
+        }
+        assert (item["device_type"], item["identity"]["mac"][:8]) == ("raspberrypi4", "52:54:00")
+    assert "30 whole" in line.run("pki", "batch", "--verify", line.home / "out")
+
+
+def test_applied_to_a_copy_each_file_system_is_sound_and_modes_are_exact(line: Line, tmp_path: Path) -> None:
+    device = tmp_path / "device.img"
+    line.run("image", "apply", line.home / "out/cam-7.patch", line.golden, device)
+    for number in (2, 3, 4):
+        e2fsck(device, number)
+    listed = {entry["name"]: entry for entry in json.loads(line.run("image", "ls", "--json", f"{device}:/data/mender"))}
+    modes = {name: (entry["mode"], entry["uid"], entry["gid"]) for name, entry in listed.items()}
+    assert modes == {
+        "mender-cert-private.pem": ("0600", 0, 0),
+        "mender-cert.pem": ("0644", 0, 0),
+        "device_type": ("0644", 0, 0),
+        "identity": ("0644", 0, 0),
+    }
+    (conf,) = json.loads(line.run("image", "ls", "--json", f"{device}:/etc/mender/mender.conf"))
+    assert conf["mode"] == "0640", "as it was in the golden image"
+    assert line.golden.stat().st_size == device.stat().st_size
+
+
+def test_a_second_run_makes_nothing_and_another_image_is_another_order(line: Line, tmp_path: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in (line.home / "out").iterdir()}
+    assert "nothing to do" in line.provision("--order", line.home / "order.csv")
+    assert before == {path.name: path.stat().st_mtime_ns for path in (line.home / "out").iterdir()}
+    other = make_golden(tmp_path / "other.sdimg", conf="{}")
+    line.golden, golden = other, line.golden
+    said = line.provision("--order", line.home / "order.csv", code=1)
+    line.golden = golden
+    assert "had another order" in said
+
+
+def test_full_images_share_all_but_the_device(line: Line, tmp_path: Path) -> None:
+    line.provision("--count", "3", "--name", "full-{n}", "--format", "full", out="full")
+    lines = [json.loads(text) for text in (line.home / "full/manifest.jsonl").read_text().splitlines()]
+    assert [item["image"]["file"] for item in lines] == [f"full-{n}.sdimg" for n in (1, 2, 3)]
+    for item in lines:
+        image = line.home / "full" / item["image"]["file"]
+        assert hashlib.sha256(image.read_bytes()).hexdigest() == item["image"]["sha256"]
+        certificate = x509.load_pem_x509_certificate(read_image(image, CERTIFICATE))
+        assert certificate.serial_number == int(item["serial"], 16)
+        for number in (2, 3, 4):
+            e2fsck(image, number)
+    line.run("pki", "batch", "--shred", line.home / "full", "--yes")
+    assert not list((line.home / "full").glob("*.sdimg"))
+    assert "3 without private key" in line.run("pki", "batch", "--verify", line.home / "full")
+    del tmp_path
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-O", "inline_data"),
+        ("-b", "1024"),
+        ("-b", "4096", "-O", "^has_journal"),
+        ("-O", "^metadata_csum"),
+        ("-O", "bigalloc"),
+    ],
+    ids=" ".join,
+)
+def test_data_partitions_of_other_kinds(options: tuple[str, ...], line: Line, tmp_path: Path) -> None:
+    """With inline_data an Ed25519 key stands in the inode, so that every device's file system is checked by itself."""
+    line.golden, golden = make_golden(tmp_path / "golden.img", data_options=options), line.golden
+    try:
+        out = "-".join(options)
+        line.provision("--count", "5", "--name", "k-{n}", "--batch", out, "--key-type", "ed25519", out=out)
+        for n in (1, 5):
+            line.run("image", "apply", line.home / out / f"k-{n}.patch", line.golden, tmp_path / f"{n}.img")
+            e2fsck(tmp_path / f"{n}.img", 4)
+            assert b"PRIVATE KEY" in read_image(tmp_path / f"{n}.img", KEY)
+    finally:
+        line.golden = golden
+
+
+def test_the_patch_says_whose_it_is_and_nothing_secret_in_its_head(line: Line) -> None:
+    data = (line.home / "out/cam-3.patch").read_bytes()
+    kind, head, _ = data.split(b"\n", 2)
+    assert kind == b"mtls-ambassador patch 1"
+    assert set(json.loads(head)) == {"device", "golden_sha256", "golden_size", "certificate_sha256"}
+    assert decode_patch(data, "x").device == "cam-3"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--count", "1", "--name", "x-{n}", "--format", "tar"), "Invalid value for '--format'"),
+        (("--devices", "nowhere"), "nowhere: No such file or directory"),
+        (("--devices", "out", "--count", "1"), "exclude each other"),
+        (("--count", "1", "--name", "x-{n}", "--shred"), "--shred goes with --devices"),
+        (("--count", "1", "--name", "x-{n}", "--server-ca", "a", "--no-server-ca"), "exclude each other"),
+        (("--count", "1", "--name", "x-{n}", "--server-ca", "nowhere.pem"), "nowhere.pem: the CA of the gateway"),
+        (("--count", "1", "--name", "x-{n}", "--template", "nowhere.toml"), "nowhere.toml: the template"),
+    ],
+)
+def test_wrong_words_are_told_and_nothing_is_made(words: tuple[str, ...], said: str, line: Line) -> None:
+    code = 2 if "exclude" in said or "goes with" in said or "Invalid" in said else 1
+    assert said in line.provision(*words, out="wrong", code=code)
+    assert not list(line.home.glob("wrong/*.patch"))
+
+
+def test_an_address_no_device_can_use_is_refused(line: Line) -> None:
+    words = ("image", "provision", line.golden, "--count", "1", "--name", "y-{n}", "--out", line.home / "y")
+    assert "is no address of a gateway" in line.run(*words, "--server-url", "http://gateway", code=2)
+    assert "say --server-url" in line.run(*words, code=2)

@@ -1,0 +1,129 @@
+"""A small golden image as Mender's builds lay it out, and orders provisioned from it by the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from mtls_ambassador.flows.read_image import find_file, image_to_read
+from mtls_ambassador.image.image import Image
+from mtls_ambassador.image.overlay import RawFile, laid_over
+from mtls_ambassador.image.patch import decode_patch
+from mtls_ambassador.image.tree import parse_path
+
+CONF = '{"ServerURL": "https://hosted.mender.io/", "TenantToken": "TENANT_TOKEN"}\n'
+GATEWAY = "https://gateway.acme-devices.io"
+KEY, CERTIFICATE = "/data/mender/mender-cert-private.pem", "/data/mender/mender-cert.pem"
+_MIB = 1 << 20
+_PARTS = ((4, 8), (12, 16), (28, 16), (44, 16))
+"""Begin and size in MiB: boot, rootfs A, rootfs B, data."""
+_SIZE = 61
+
+
+def make_golden(path: Path, *, conf: str = CONF, data_options: tuple[str, ...] = ()) -> Path:
+    """Boot FAT, two root file systems with a mender.conf, data."""
+    folder = path.parent / f"{path.name}-parts"
+    (folder / "root" / "etc" / "mender").mkdir(parents=True)
+    (folder / "root" / "etc" / "mender" / "mender.conf").write_text(conf)
+    (folder / "root" / "etc" / "mender" / "mender.conf").chmod(0o640)
+    (folder / "root" / "var" / "lib").mkdir(parents=True)
+    (folder / "root" / "var" / "lib" / "mender").symlink_to("/data/mender")
+    (folder / "data" / "mender").mkdir(parents=True)
+    _run("truncate", "-s", f"{_SIZE}M", path)
+    cuts = [word for at, size in _PARTS for word in ("mkpart", "primary", f"{at}MiB", f"{at + size}MiB")]
+    _run("parted", "-s", path, "mklabel", "msdos", *cuts)
+    _run("mkfs.vfat", "-C", folder / "p1", str(_PARTS[0][1] * 1024))
+    for number, tree, options in ((2, "root", ()), (3, "root", ()), (4, "data", ("-L", "data", *data_options))):
+        _run(
+            "mke2fs",
+            "-q",
+            "-t",
+            "ext4",
+            *options,
+            "-d",
+            folder / tree,
+            folder / f"p{number}",
+            f"{_PARTS[number - 1][1]}M",
+        )
+    for number, (at, _) in enumerate(_PARTS, 1):
+        _run(
+            "dd",
+            f"if={folder / f'p{number}'}",
+            f"of={path}",
+            f"seek={at}",
+            "bs=1M",
+            "conv=notrunc,sparse",
+            "status=none",
+        )
+    return path
+
+
+def _run(*words: str | Path) -> None:
+    environ = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+    subprocess.run([*map(str, words)], check=True, capture_output=True, env=environ)
+
+
+class Line:
+    """A production line: a CA, its records and a golden image in one folder; commands are run as people run them."""
+
+    def __init__(self, home: Path, golden: Path | None = None) -> None:
+        self.home = home
+        self.golden = golden or make_golden(home / "golden.sdimg")
+        self.environ = {
+            **os.environ,
+            "MTLS_STATE_DIR": str(home / "state"),
+            "XDG_CACHE_HOME": str(home / "cache"),
+        }
+        self.run("pki", "init", "--single", "--no-passphrase")
+
+    def run(self, *words: str | Path, code: int = 0, given: str = "", kill_at: str = "") -> str:
+        """What a command says, on both streams; it must end with `code`."""
+        kill = Path(__file__).with_name("kill_at.py")
+        program = [sys.executable, str(kill)] if kill_at else [sys.executable, "-m", "mtls_ambassador"]
+        done = subprocess.run(
+            [*program, *map(str, words)],
+            cwd=self.home,
+            env=self.environ | {"KILL_AT": kill_at},
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == code, f"{words}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def provision(self, *words: str | Path, out: str = "out", code: int = 0, kill_at: str = "") -> str:
+        """`image provision` of the golden image into `out`."""
+        given = ("--server-url", GATEWAY, "--out", self.home / out)
+        return self.run("image", "provision", self.golden, *words, *given, code=code, kill_at=kill_at)
+
+    def audit(self, *words: str | Path, code: int = 0) -> dict[str, dict[str, object]]:
+        """What `image audit --json` says of each image, by its file's name."""
+        said = self.run("image", "audit", *words, "--golden", self.golden, "--json", code=code)
+        return {Path(item["image"]).name: item for item in json.loads(said)["images"]}
+
+    def read(self, patch: Path, path: str) -> bytes:
+        """A file in the image that a patch makes."""
+        blocks = decode_patch(patch.read_bytes(), patch.name).blocks
+        with self.golden.open("rb") as file, Image(laid_over(RawFile(file.fileno()), blocks), patch.name, 0) as image:
+            return _content(image, path)
+
+
+def read_image(image: Path, path: str) -> bytes:
+    """A file in an image."""
+    with image_to_read(image) as opened:
+        return _content(opened, path)
+
+
+def _content(image: Image, path: str) -> bytes:
+    found = find_file(image, parse_path(path))
+    assert found is not None, f"{image.name}:{path} is not there"
+    return found.read()
+
+
+def e2fsck(image: Path, number: int) -> None:
+    """The partition's file system must be sound."""
+    offset = _PARTS[number - 1][0] * _MIB
+    _run("e2fsck", "-fn", f"{image.resolve()}?offset={offset}")
