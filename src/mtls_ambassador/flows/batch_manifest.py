@@ -1,7 +1,6 @@
 """A batch's manifest: written and signed, devices' folders compared with it, private keys removed by it."""
 
 import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,9 +33,9 @@ def write_manifest(records: BatchRecords, order: Order, path: Path, key: Private
 
 def write_lines(lines: Iterable[Line], path: Path, key: PrivateKey | None) -> bytes:
     """Write a manifest, signed if there is a key to do so; it appears only once whole. Returns its SHA-256."""
-    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    staged = path.with_name(f".{path.name}.part")  # of a run that was killed, too: only one is at work on a batch
     try:
-        with staged.open("x", encoding="utf-8") as file:
+        with staged.open("w", encoding="utf-8") as file:
             file.writelines(line.to_json() for line in lines)
             file.flush()
             os.fsync(file.fileno())
