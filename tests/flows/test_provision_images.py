@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,82 @@ def test_an_address_no_device_can_use_is_refused(line: Line) -> None:
     words = ("image", "provision", line.golden, "--count", "1", "--name", "y-{n}", "--out", line.home / "y")
     assert "is no address of a gateway" in line.run(*words, "--server-url", "http://gateway", code=2)
     assert "say --server-url" in line.run(*words, code=2)
+
+
+TEMPLATE = """
+[partitions]
+rootfs = [2]
+data = 4
+
+[[file]]
+path = "/data/id/key.pem"
+content = "key"
+mode = "440"
+gid = 1000
+
+[[file]]
+path = "/data/id/cert.pem"
+content = "certificate"
+mode = "444"
+
+[[file]]
+path = "/data/id/label"
+text = "{name}/{serial}/{identity.sn}"
+
+[[file]]
+path = "/etc/mender/mender.conf"
+content = "mender.conf"
+
+[[file]]
+path = "/usr/share/mender/identity/mender-device-identity"
+file = "identity.sh"
+mode = "755"
+"""
+
+
+def test_a_template_says_it_otherwise(line: Line, tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text(TEMPLATE)
+    (tmp_path / "identity.sh").write_text("#!/bin/sh\ncat /data/id/label\n")
+    (tmp_path / "o.csv").write_text("name,identity.sn\nt-1,77\nt-2,78\n")
+    words = ("--order", tmp_path / "o.csv", "--template", tmp_path / "t.toml")
+    line.provision(*words, out="template")
+    device = tmp_path / "device.img"
+    line.run("image", "apply", line.home / "template/t-2.patch", line.golden, device)
+    serial = json.loads((line.home / "template/manifest.jsonl").read_text().splitlines()[1])["serial"]
+    assert read_image(device, "/data/id/label") == f"t-2/{serial}/78".encode()
+    conf = json.loads(read_image(device, "/etc/mender/mender.conf"))
+    assert conf["HttpsClient"] == {"Certificate": "/data/id/cert.pem", "Key": "/data/id/key.pem"}
+    assert "ServerCertificate" not in conf, "the template has no place for it"
+    listed = json.loads(line.run("image", "ls", "--json", f"{device}:/data/id"))
+    modes = {entry["name"]: (entry["mode"], entry["gid"]) for entry in listed}
+    assert modes == {"key.pem": ("0440", 1000), "cert.pem": ("0444", 0), "label": ("0600", 0)}
+    assert read_image(device, "/usr/share/mender/identity/mender-device-identity").startswith(b"#!/bin/sh")
+    said = line.run("image", "cat", f"{device}:/etc/mender/mender.conf", "--partition", "3")
+    assert "hosted.mender.io" in said, "B was not named"
+    (tmp_path / "o2.csv").write_text("name,identity.sn\nt-1,77\nt-2,\n")
+    said = line.provision("--order", tmp_path / "o2.csv", "--template", tmp_path / "t.toml", out="template2", code=1)
+    assert "t-2: has no identity.sn, which /data/id/label needs" in said
+    assert not list(line.home.glob("template2/*"))
+
+
+def test_a_golden_image_that_cannot_be_changed_is_told_before_anything_is_made(line: Line, tmp_path: Path) -> None:
+    golden, line.golden = line.golden, make_golden(tmp_path / "dirty.sdimg", conf="[]")
+    try:
+        said = line.provision("--count", "1", "--name", "d-{n}", out="dirty", code=1)
+        assert f"{line.golden}:/etc/mender/mender.conf: must hold one JSON object" in said
+        device = f"{line.golden}?offset={44 << 20}"
+        subprocess.run(["debugfs", "-w", "-R", "feature needs_recovery", device], check=True, capture_output=True)
+        said = line.provision(
+            "--count", "1", "--name", "d-{n}", "--template", _without_conf(tmp_path), out="dirty", code=1
+        )
+        assert 'partition 4 (ext4 "data") was not unmounted: its journal must be replayed first' in said
+    finally:
+        line.golden = golden
+    assert not list(line.home.glob("dirty/*.patch"))
+
+
+def _without_conf(folder: Path) -> Path:
+    path = folder / "pair.toml"
+    pair = TEMPLATE.split("[[file]]")[1:3]
+    path.write_text("".join(f"[[file]]{part}" for part in pair))
+    return path

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mtls_ambassador.flows.batch_output import Output
     from mtls_ambassador.flows.provision_images import Plan
     from mtls_ambassador.image.template import Template
+    from mtls_ambassador.pki.order import Order
 
 EPILOG = """\b
 Examples:
@@ -64,7 +65,7 @@ def command(**options: Any) -> int:  # noqa: ANN401 - what click read
     if options["shred"]:
         raise UsageError("--shred goes with --devices; with an order no private key is anywhere but in the images")
     order = find_order(options)
-    return make_batch(options, order, lambda pki_dir: _opened(options, pki_dir))
+    return make_batch(options, order, lambda pki_dir: _opened(options, order, pki_dir))
 
 
 def _provision_devices(options: dict[str, Any]) -> int:
@@ -77,7 +78,7 @@ def _provision_devices(options: dict[str, Any]) -> int:
         raise UsageError("--devices and an order exclude each other: the devices of DIR are taken")
     folder, out = options["devices"], options["out"]
     order = folder_order(folder)
-    with _opened(options, pki_folder(options["pki_dir"])) as output, Progress(order.quantity) as bar:
+    with _opened(options, order, pki_folder(options["pki_dir"])) as output, Progress(order.quantity) as bar:
         work = Work(
             order,
             output.outlet,
@@ -93,15 +94,19 @@ def _provision_devices(options: dict[str, Any]) -> int:
 
 
 @contextmanager
-def _opened(options: dict[str, Any], pki_dir: Path) -> Iterator["Output"]:
-    from mtls_ambassador.flows.batch_output import Output  # noqa: PLC0415 - slow to load
+def _opened(options: dict[str, Any], order: "Order", pki_dir: Path) -> Iterator["Output"]:
+    from mtls_ambassador.cli.image_progress import Bars  # noqa: PLC0415 - slow to load
+    from mtls_ambassador.flows.batch_output import Output  # noqa: PLC0415 - see above
     from mtls_ambassador.flows.provision_images import image_outlet  # noqa: PLC0415 - see above
     from mtls_ambassador.pki.files import make_folder  # noqa: PLC0415 - see above
     from mtls_ambassador.pki.manifest import FILE_NAME  # noqa: PLC0415 - see above
 
     plan, out = _plan(options, pki_dir), options["out"]
     make_folder(out, 0o700)
-    with image_outlet(options["golden"], plan, out.resolve(), lambda done, total: None) as outlet:  # noqa: ARG005
+    bars = Bars()
+    golden = options["golden"]
+    with image_outlet(golden, plan, order, out.resolve(), lambda done, total: bars.show("hash", done, total)) as outlet:
+        bars.pause()
         yield Output(outlet, out / FILE_NAME)
 
 

@@ -2,22 +2,23 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mtls_ambassador.flows.batch_images import Form, ImageOutlet, NewImages, image_suffix
 from mtls_ambassador.flows.edit_image import Edit, UnsoundError
-from mtls_ambassador.flows.golden_image import golden_sha256
+from mtls_ambassador.flows.golden_image import Progress, golden_sha256
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.container import opened
 from mtls_ambassador.image.entry import Attributes, Entry, Kind, text
 from mtls_ambassador.image.image import Image
 from mtls_ambassador.image.overlay import Overlay, RawFile
-from mtls_ambassador.image.template import Rule, Source, Template
+from mtls_ambassador.image.template import Facts, Rule, Source, Template, check_order
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.pki.mender_conf import merge
+from mtls_ambassador.pki.order import Order
 
 _PRIVATE = 0o600
 
@@ -43,11 +44,13 @@ class Plan:
 
 
 @contextmanager
-def image_outlet(golden: Path, plan: Plan, out: Path, on_hash: Callable[[int, int], None]) -> Iterator[ImageOutlet]:
+def image_outlet(golden: Path, plan: Plan, order: Order, out: Path, on_hash: Progress) -> Iterator[ImageOutlet]:
     """Open and prepare the golden image; it is only read. `on_hash` is told how far its hash is.
 
-    Raises AmbassadorError when the files cannot be put into it.
+    Raises AmbassadorError when the files cannot be put into it, or the order does not say all that they need.
     """
+    rows = order.rows()
+    check_order(plan.template, (Facts(row.name, "0", b"", b"", row.device_type, row.identity) for row in rows))
     with opened(golden, to_write=False) as container:
         raw = RawFile(container.descriptor)
         common = common_blocks(raw, str(golden), plan)

@@ -1,0 +1,114 @@
+"""Golden image and patch on a block device: refused while it is in use, asked before, and right in every byte after."""
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mtls_ambassador.image.target import look_at, refusal
+from support.golden import CERTIFICATE, Line, read_image
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    line = Line(tmp_path_factory.mktemp("line"))
+    line.provision("--count", "2", "--name", "cam-{n}")
+    return line
+
+
+@contextmanager
+def disk(tmp_path: Path, size: int = 64 << 20) -> Iterator[Path]:
+    """A loop device, which is a whole disk to the system, full of noise as a used card is."""
+    backing = tmp_path / "backing"
+    backing.write_bytes(os.urandom(1 << 20) * (size >> 20))
+    found = subprocess.run(["losetup", "-f", "--show", backing], check=True, capture_output=True, text=True)
+    try:
+        yield Path(found.stdout.strip())
+    finally:
+        subprocess.run(["losetup", "-d", found.stdout.strip()], check=True)
+
+
+def test_the_golden_image_and_the_patch_are_on_it_and_zeros_where_the_image_has_holes(
+    line: Line, tmp_path: Path
+) -> None:
+    patch, wanted = line.home / "out/cam-1.patch", tmp_path / "wanted.img"
+    line.run("image", "apply", patch, line.golden, wanted)
+    with disk(tmp_path) as device:
+        said = line.run("image", "apply", patch, line.golden, device, "--yes")
+        assert "golden image and patch read back right" in said
+        assert device.read_bytes()[: wanted.stat().st_size] == wanted.read_bytes()
+        assert "was there already" in line.run("image", "apply", patch, line.golden, device, "--yes", "--patch-only")
+        assert b"CERTIFICATE" in read_image(device, CERTIFICATE)
+        other = line.home / "out/cam-2.patch"
+        said = line.run("image", "apply", other, line.golden, device, "--yes", "--patch-only", code=1)
+        assert "is no copy of the golden image" in said
+
+
+def test_it_is_asked_before_and_a_script_must_say_yes(line: Line, tmp_path: Path) -> None:
+    patch = line.home / "out/cam-1.patch"
+    with disk(tmp_path) as device:
+        before = device.read_bytes()
+        assert "all on it would be lost: say --yes" in line.run("image", "apply", patch, line.golden, device, code=2)
+        assert device.read_bytes() == before
+        told = answered("n\n", line, "image", "apply", patch, line.golden, device)
+        assert "NOT removable" in told
+        assert "All on it will be lost. Write?" in told
+        assert device.read_bytes() == before
+        assert "read back right" in answered("y\n", line, "image", "apply", patch, line.golden, device)
+
+
+def answered(answer: str, line: Line, *words: str | Path) -> str:
+    """What a command says at a terminal to somebody who answers so."""
+    ours, theirs = pty.openpty()
+    try:
+        argv = [sys.executable, "-m", "mtls_ambassador", *map(str, words)]
+        process = subprocess.Popen(argv, env=line.environ, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        os.write(ours, answer.encode())
+        said = b""
+        while True:
+            try:
+                said += os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+        process.wait(timeout=60)
+        return said.decode(errors="replace")
+    finally:
+        os.close(ours)
+
+
+def test_mounted_busy_and_small_disks_are_refused_untouched(line: Line, tmp_path: Path) -> None:
+    patch = line.home / "out/cam-1.patch"
+    place = tmp_path / "mnt"
+    place.mkdir()
+    with disk(tmp_path) as device:
+        subprocess.run(["mke2fs", "-q", "-F", device], check=True)
+        subprocess.run(["mount", device, place], check=True)
+        try:
+            said = line.run("image", "apply", patch, line.golden, device, "--yes", code=1)
+        finally:
+            subprocess.run(["umount", place], check=True)
+        assert f"{device}: is mounted at {place}; unmount it first" in said
+    with disk(tmp_path) as device:
+        held = os.open(device, os.O_RDONLY | os.O_EXCL)
+        try:
+            said = line.run("image", "apply", patch, line.golden, device, "--yes", code=1)
+        finally:
+            os.close(held)
+        assert "is it in use?" in said
+    with disk(tmp_path, 32 << 20) as device:
+        assert "has 33554432 bytes" in line.run("image", "apply", patch, line.golden, device, "--yes", code=1)
+
+
+def test_the_disk_this_machine_runs_from_counts_as_mounted() -> None:
+    number = Path("/").stat().st_dev
+    own = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
+    if own.is_dir():  # not where the root is a network or overlay file system
+        found = look_at(Path("/dev", own.name))
+        assert found is not None
+        assert "is mounted at /" in refusal(found, 1)
