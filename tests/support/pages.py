@@ -9,7 +9,12 @@ from pathlib import Path
 from support.gateway import clean_environ
 
 DOCS = Path(__file__).parents[2] / "docs"
-EXECUTED = (DOCS / "factory" / "certificates.md", DOCS / "factory" / "hsm.md", DOCS / "operator" / "revocation.md")
+EXECUTED = (
+    DOCS / "factory" / "certificates.md",
+    DOCS / "factory" / "hsm.md",
+    DOCS / "factory" / "images.md",
+    DOCS / "operator" / "revocation.md",
+)
 """The pages whose every `sh` block is run by a test."""
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

@@ -30,6 +30,15 @@ def test_the_page_on_tokens_makes_a_ca_whose_keys_never_leave_theirs(tmp_path: P
     assert not list((tmp_path / "factory").glob("**/*private*"))
 
 
+def test_the_page_on_images_ends_in_patches_that_pass_the_audit(tmp_path: Path) -> None:
+    said = run_page(DOCS / "factory" / "images.md", tmp_path)
+    assert "100 images: 100 ok, 0 warned, 0 failed" in said
+    assert "100 whole, 0 faults" in said
+    assert "mac=02:00:00:00:00:2a" in said
+    assert '"Certificate": "/data/id/cert.pem"' in said
+    assert len(list((tmp_path / "order-1").glob("*.patch"))) == 100
+
+
 def test_the_page_on_revocation_ends_in_a_list_openssl_enforces(tmp_path: Path) -> None:
     said = run_page(DOCS / "operator" / "revocation.md", tmp_path)
     assert "dev-0008/mender-cert.pem: OK" in said, "its hold was lifted"

@@ -95,10 +95,14 @@ class Fat:
     label: str
     size: int
     """Bytes it takes, from its first."""
+    is_dirty: bool
+    """Whether it is marked as not unmounted."""
     type: str = "vfat"
 
     def write_fault(self) -> str:
-        """FAT has no journal and no features: it may be written to."""
+        """Why it must not be written to from outside; empty when it may be. Fails closed."""
+        if self.is_dirty:
+            return "was not unmounted (dirty bit): let fsck.vfat repair it first, see docs/factory/images.md"
         return ""
 
 
@@ -151,8 +155,9 @@ def _ext(block: bytes) -> Ext:
 def _fat(head: bytes) -> Fat:
     sector, small = struct.unpack_from("<H", head, 11)[0], struct.unpack_from("<H", head, 19)[0]
     sectors = small or struct.unpack_from("<I", head, 32)[0]
-    at = 71 if head[82:87] == b"FAT32" else 43
-    return Fat(_label(head[at : at + 11]), sector * sectors)
+    is_32 = head[82:87] == b"FAT32"
+    at, state = (71, head[65]) if is_32 else (43, head[37])
+    return Fat(_label(head[at : at + 11]), sector * sectors, bool(state & 1))
 
 
 def _label(raw: bytes) -> str:
