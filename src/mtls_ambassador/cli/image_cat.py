@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from mtls_ambassador.cli.image_path import partition_options, required, selector
+from mtls_ambassador.cli.image_progress import Bars
 
 EPILOG = """\b
 Examples:
@@ -22,7 +23,8 @@ def command(file: str, **options: Any) -> None:  # noqa: ANN401 - what click rea
     from mtls_ambassador.flows.read_image import image_to_read, open_file  # noqa: PLC0415 - not for --help
 
     at = required(file)
-    with image_to_read(at.image) as image:
+    with Bars() as bars, image_to_read(at.image, bars.show) as image:
+        bars.pause()
         for chunk in open_file(image, at.path, selector(options)).chunks():
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()

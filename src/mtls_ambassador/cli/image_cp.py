@@ -8,6 +8,7 @@ import click
 
 from mtls_ambassador.cli.image_edit import change, read_host_file
 from mtls_ambassador.cli.image_path import ImagePath, attributes, partition_options, selector, split
+from mtls_ambassador.cli.image_progress import Bars
 from mtls_ambassador.model.errors import UsageError
 
 EPILOG = """\b
@@ -52,7 +53,8 @@ def _copy_in(source: str, at: ImagePath, options: dict[str, Any]) -> None:
 def _copy_out(at: ImagePath, target: str, options: dict[str, Any]) -> None:
     from mtls_ambassador.flows.read_image import image_to_read, open_file, save  # noqa: PLC0415 - not for --help
 
-    with image_to_read(at.image) as image:
+    with Bars() as bars, image_to_read(at.image, bars.show) as image:
+        bars.pause()
         file = open_file(image, at.path, selector(options))
         if target == "-":
             for chunk in file.chunks():

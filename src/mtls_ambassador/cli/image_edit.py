@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mtls_ambassador.cli.image_path import ImagePath
+from mtls_ambassador.cli.image_progress import Bars
 from mtls_ambassador.image.image import Selector
 from mtls_ambassador.model.errors import AmbassadorError
 
@@ -19,7 +20,8 @@ def change(at: ImagePath, selector: Selector, now: int, act: Callable[["Edit"], 
     """Change an image, and say what a person should know of it."""
     from mtls_ambassador.flows.edit_image import edit_image  # noqa: PLC0415 - not for --help
 
-    edit = edit_image(at.image, selector, now, act)
+    with Bars() as bars:
+        edit = edit_image(at.image, selector, now, act, bars.show)
     for note in edit.notes():
         click.echo(note, err=True)
 

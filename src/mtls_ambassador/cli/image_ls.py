@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mtls_ambassador.cli.image_path import ImagePath, partition_options, selector, split
+from mtls_ambassador.cli.image_progress import Bars
 from mtls_ambassador.cli.pki_store import json_option, printable
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def command(place: str, **options: Any) -> None:  # noqa: ANN401 - what click re
 
     at = split(place) or ImagePath(Path(place), (), is_folder=False)
     is_whole = ":" not in place or Path(place).is_file()
-    with image_to_read(at.image) as image:
+    with Bars() as bars, image_to_read(at.image, bars.show) as image:
+        bars.pause()
         if is_whole and not selector(options).is_given:
             _tell_partitions(image, as_json=options["as_json"])
             return

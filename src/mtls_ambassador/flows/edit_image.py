@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.check import faults_of
-from mtls_ambassador.image.container import opened
+from mtls_ambassador.image.container import Progress, no_progress, opened
 from mtls_ambassador.image.entry import Attributes, FileSystem, Kind, Parts, text
 from mtls_ambassador.image.image import ANY, Image, Selector
 from mtls_ambassador.image.layout import Volume
@@ -38,6 +38,10 @@ class Edit:
     """Of what was made."""
     changed: list[Volume] = field(default_factory=list)
     """Once flushed: those to be checked."""
+    written: list[int] = field(default_factory=list)
+    """Once flushed: offsets of pages that were written to, whether they changed or not."""
+    told: list[str] = field(default_factory=list)
+    """What a person should know of how it was written."""
 
     def content_places(self) -> dict[int, bytes]:
         """Where in the image each piece of what was put stands, before `flush`; what stands in an inode is left out."""
@@ -53,6 +57,7 @@ class Edit:
         """End the changes; returns the blocks to write."""
         self.image.flush()
         self.changed = self.image.changed()
+        self.written = self.image.overlay.written()
         return self.image.overlay.changes()
 
     def put(self, path: Parts, name: str, content: bytes, attributes: Attributes, *, parents: bool = False) -> None:
@@ -127,7 +132,7 @@ class Edit:
     def notes(self) -> list[str]:
         """What a person should know of what was done."""
         on_fat = [place for place in self.attributes if place.volume.system and place.volume.system.type == "vfat"]
-        return [f"{self._name(place.path)}: FAT keeps no mode and no owner" for place in on_fat]
+        return [f"{self._name(place.path)}: FAT keeps no mode and no owner" for place in on_fat] + self.told
 
     def _name(self, path: Parts) -> str:
         return f"{self.image.name}:{text(path)}"
@@ -164,20 +169,28 @@ def _checked(raw: Readable, volumes: list[Volume]) -> Iterable[tuple[Volume, lis
         return list(zip(volumes, pool.map(lambda volume: faults_of(raw, volume), volumes), strict=True))
 
 
-def edit_image(path: Path, selector: Selector, now: int, change: Callable[[Edit], None]) -> Edit:
+def edit_image(
+    path: Path,
+    selector: Selector,
+    now: int,
+    change: Callable[[Edit], None],
+    on_progress: Progress = no_progress,
+) -> Edit:
     """Change an image, wholly or not at all: `change` says what. Two edits of one image wait for each other.
 
-    Raises AmbassadorError with what is wrong; the image is then as it was before.
+    `on_progress` is told how far a packed image is. Raises AmbassadorError with what is wrong; the image is then as it
+    was before.
     """
-    with opened(path, to_write=True) as container:
+    with opened(path, to_write=True, on_progress=on_progress, artifacts=True) as container:
         raw = RawFile(container.descriptor)
-        with Image(raw, str(path), now) as image:
+        with Image(raw, str(path), now, is_rootfs=container.is_rootfs) as image:
             edit = Edit(image, selector)
             change(edit)
             try:
-                container.apply(edit.flush(), edit.verify)
+                container.apply(edit.flush(), edit.verify, edit.written)
             except UnsoundError as error:
                 raise _explained(raw, path, error) from error
+            edit.told += container.notes
     return edit
 
 

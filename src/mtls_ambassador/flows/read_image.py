@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_ambassador.image.container import opened
+from mtls_ambassador.image.container import Progress, no_progress, opened
 from mtls_ambassador.image.entry import Entry, FileSystem, Kind, Parts, text
 from mtls_ambassador.image.image import ANY, Image, Selector
 from mtls_ambassador.image.overlay import RawFile
@@ -14,10 +14,12 @@ from mtls_ambassador.model.errors import AmbassadorError
 
 
 @contextmanager
-def image_to_read(path: Path) -> Iterator[Image]:
-    """An image that is only looked at."""
-    with opened(path, to_write=False) as container, Image(RawFile(container.descriptor), str(path), 0) as image:
-        yield image
+def image_to_read(path: Path, on_progress: Progress = no_progress) -> Iterator[Image]:
+    """An image that is only looked at; `on_progress` is told how far one is that must be unpacked."""
+    with opened(path, to_write=False, on_progress=on_progress, artifacts=True) as container:
+        raw = RawFile(container.descriptor)
+        with Image(raw, str(path), 0, is_rootfs=container.is_rootfs) as image:
+            yield image
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,56 +2,128 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.overlay import RawFile
 from mtls_ambassador.image.undo import Undo
 from mtls_ambassador.model.errors import AmbassadorError
 
+if TYPE_CHECKING:
+    from mtls_ambassador.image.unpacked import Wrapping
+
+Progress = Callable[[str, int, int], None]
+"""Told what is done to a packed image (unpack, pack, verify), and bytes done and in all."""
+_HEAD = 512
+_PACKED = (b"\x1f\x8b", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"BZh", b"PK\3\4", b"version\0")
+_SKIPPABLE = b"\x2a\x4d\x18"
+
 
 class Container(Protocol):
     """An image's bytes, and how changes to them get back."""
+
+    notes: list[str]
+    """After `apply`: what a person should know of what was done."""
 
     @property
     def descriptor(self) -> int:
         """Of a file with the bytes of the disk."""
 
-    def apply(self, changes: Blocks, check: Callable[[RawFile], None]) -> None:
-        """Write the changes and `check`; when that raises, all is as before."""
+    @property
+    def is_rootfs(self) -> bool:
+        """Whether it is a root file system alone, which has no data and no boot partition beside it."""
+
+    def apply(self, changes: Blocks, check: Callable[[RawFile], None], written: Iterable[int] = ()) -> None:
+        """Write the changes and `check`; when that raises, all is as before.
+
+        A block map beside the image is put right with it; for that, `written` are offsets of all pages that were
+        written to, whether they differ or not: zeros that are now part of a file count.
+        """
 
 
 class Plain:
     """An image that is its file."""
 
+    is_rootfs = False
+
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path, self._descriptor = path, descriptor
+        self.notes: list[str] = []
 
     @property
     def descriptor(self) -> int:
         """Of the file itself."""
         return self._descriptor
 
-    def apply(self, changes: Blocks, check: Callable[[RawFile], None]) -> None:
+    def apply(self, changes: Blocks, check: Callable[[RawFile], None], written: Iterable[int] = ()) -> None:
         """Write in place."""
-        if changes:
-            Undo(self._path).apply(self._descriptor, changes, check)
+        if not changes:
+            return
+        from mtls_ambassador.image.bmap_file import new_bmap  # noqa: PLC0415 - seldom needed
+
+        undo = Undo(self._path)
+        bmap = new_bmap(self._path, RawFile(self._descriptor), changes, written)
+        if bmap is None:
+            undo.apply(self._descriptor, changes, check)
+            return
+
+        def check_and_map(image: RawFile) -> None:
+            check(image)
+            bmap.write()
+
+        undo.keep_beside(bmap.path)
+        undo.apply(self._descriptor, changes, check_and_map)
+        self.notes += bmap.notes
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Tells nobody."""
+    del what, done, total
 
 
 @contextmanager
-def opened(path: Path, *, to_write: bool) -> Iterator[Container]:
+def opened(
+    path: Path, *, to_write: bool, on_progress: Progress = no_progress, artifacts: bool = False
+) -> Iterator[Container]:
     """The image in a file, locked against others who would write to it; an edit that was interrupted is undone first.
 
-    Raises AmbassadorError when it cannot be opened.
+    Its kind is told by its first bytes. What is packed takes room for the content in its folder, or in TMPDIR. Mender
+    artifacts hold no disk, and are taken only by who says so. Raises AmbassadorError when it cannot be opened.
     """
     path = path.resolve()
     with _locked(path, to_write=to_write or Undo(path).is_there) as descriptor:
         if Undo(path).is_there:
             Undo(path).roll_back(descriptor)
-        yield Plain(path, descriptor)
+        wrapping = _wrapping(path, descriptor)
+        if wrapping is None:
+            yield Plain(path, descriptor)
+            return
+        if wrapping.is_rootfs and not artifacts:
+            raise AmbassadorError(
+                f"{path}: is a Mender artifact, which holds a root file system; a disk image is needed"
+            )
+        from mtls_ambassador.image.unpacked import unpacked_image  # noqa: PLC0415 - seldom needed
+
+        with unpacked_image(path, descriptor, wrapping, on_progress, to_write=to_write) as image:
+            yield image
+
+
+def _wrapping(path: Path, descriptor: int) -> "Wrapping | None":
+    """How the image is packed; None when it is its file. What is seldom needed is loaded only then."""
+    try:
+        head = os.pread(descriptor, _HEAD, 0)
+    except OSError as error:
+        raise AmbassadorError(f"{path}: {error.strerror}") from error
+    if head.startswith(_PACKED) or head[1:4] == _SKIPPABLE:
+        from mtls_ambassador.image.wrappings import wrapping_of  # noqa: PLC0415 - see above
+
+        return wrapping_of(head)
+    if head.startswith(b"\x3a\xff\x26\xed"):
+        raise AmbassadorError(f"{path}: is an Android sparse image; make a raw one first: simg2img {path.name} raw.img")
+    return None
 
 
 @contextmanager

@@ -38,10 +38,15 @@ ANY = Selector()
 
 
 class Image:
-    """An image with changes that are not in it yet; `name` is for messages, `now` the time of what changes."""
+    """An image with changes that are not in it yet; `name` is for messages, `now` the time of what changes.
 
-    def __init__(self, source: Readable, name: str, now: int, roles: Roles | None = None) -> None:
-        self.overlay, self.name, self._now = Overlay(source), name, now
+    One that `is_rootfs` is the root file system of a device whose other partitions are not in it.
+    """
+
+    def __init__(
+        self, source: Readable, name: str, now: int, roles: Roles | None = None, *, is_rootfs: bool = False
+    ) -> None:
+        self.overlay, self.name, self._now, self._is_rootfs = Overlay(source), name, now, is_rootfs
         try:
             self.table = read_table(self.overlay)
         except AmbassadorError as error:
@@ -97,6 +102,7 @@ class Image:
 
         Raises AmbassadorError when the image has no such partition: nothing is then done rather than the wrong thing.
         """
+        self._refuse_other_parts(path)
         found = [tree.find(path, follow_last=follow_last) for tree in self._trees(path, selector)]
         return list(dict.fromkeys(found))
 
@@ -120,6 +126,12 @@ class Image:
         if not roots:
             raise AmbassadorError(self._missing("root", path))
         return [Tree(root, mounts, self.system) for root in roots]
+
+    def _refuse_other_parts(self, path: Parts) -> None:
+        for role, paths in _MOUNTS.items() if self._is_rootfs else ():
+            if any(path[: len(mount)] == mount for mount in paths):
+                where = f"{self.name}: {text(path)}: is in the {role} partition of a device"
+                raise AmbassadorError(f"{where}, and a Mender artifact holds a root file system only")
 
     def _missing(self, role: str, path: Parts) -> str:
         known = ", ".join(volume.where for volume in self.volumes) or "no partition"

@@ -155,6 +155,10 @@ class Overlay:
         pages = ((page * PAGE, bytes(kept)) for page, kept in sorted(self._pages.items()))
         return {offset: kept for offset, kept in pages if kept != self._base.read(offset, len(kept))}
 
+    def written(self) -> list[int]:
+        """Offsets of the pages that were written to, whether they differ from the base or not."""
+        return sorted(page * PAGE for page in self._pages)
+
     def copy_to(self, descriptor: int, start: int, length: int) -> None:
         """Copy a part as it is seen here; where the file at the bottom has holes, the copy keeps them."""
         self.raw.copy_to(descriptor, start, length)
@@ -181,6 +185,14 @@ class Overlay:
                 chunk = copy.read(begin, min(_CHUNK, offset + length - begin))
                 if chunk != self.read(start + begin, len(chunk)):
                     self._absorb(start + begin, chunk)
+                self._take_filled_holes(start + begin, chunk)
+
+    def _take_filled_holes(self, offset: int, chunk: bytes) -> None:
+        """Zeros in what was a hole are no change, but were written: they are now part of something."""
+        for begin in range(0, len(chunk), PAGE):
+            is_empty = chunk.count(0, begin, begin + PAGE) == len(chunk[begin : begin + PAGE])
+            if is_empty and next(self.raw.extents(offset + begin, PAGE), None) is None:
+                self._page((offset + begin) // PAGE)
 
     def _absorb(self, offset: int, chunk: bytes) -> None:
         for begin in range(0, len(chunk), PAGE):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mtls_ambassador.image.blocks import Blocks, decode, encode
 from mtls_ambassador.image.overlay import RawFile
+from mtls_ambassador.image.staged import replace_text
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki.files import PRIVATE, sync_folder, write_new
 
@@ -27,7 +28,7 @@ class Undo:
 
     def keep_beside(self, file: Path) -> None:
         """Have a small text file beside the image undone with it."""
-        self._bmaps[file.name] = file.read_text(encoding="utf-8")
+        self._bmaps[file.name] = file.read_bytes().decode()
 
     def apply(self, descriptor: int, changes: Blocks, check: Callable[[RawFile], None]) -> None:
         """Write the changes, then `check`. When that raises, or anything else goes wrong, all is as before."""
@@ -46,13 +47,14 @@ class Undo:
 
     def roll_back(self, descriptor: int) -> None:
         """Put back what an interrupted edit had replaced. Raises AmbassadorError when this is not the same image."""
-        name = str(self._path)
-        kept = decode(_KIND, self._path.read_bytes(), name)
+        kept = decode(_KIND, self._path.read_bytes(), str(self._path))
         if kept.facts["size"] != RawFile(descriptor).size:
-            raise AmbassadorError(f"{name}: is of an image of another size; remove it if {self._image} is whole")
+            raise AmbassadorError(f"{self._path}: is of an image of another size; remove it if {self._image} is whole")
         write_blocks(descriptor, kept.blocks)
-        for file, content in kept.facts["beside"].items():
-            self._image.with_name(file).write_text(content, encoding="utf-8")
+        for name, content in kept.facts["beside"].items():
+            file = self._image.with_name(name)
+            if file.exists():
+                replace_text(file.resolve(), content)
         self._forget()
 
     def _forget(self) -> None:

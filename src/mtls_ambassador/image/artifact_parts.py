@@ -1,0 +1,127 @@
+"""Reads a Mender artifact with a root file system, format version 3 (mender-artifact `artifact-format-v3.md`).
+
+The file is a tar: `version`, `manifest` (checksums), perhaps `manifest.sig`, a header that is a compressed tar, and
+`data/0000.tar`, compressed too, with the file system in it.
+"""
+
+import hashlib
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from mtls_ambassador.image.packing import packing_of
+from mtls_ambassador.image.unpack import unpacked
+from mtls_ambassador.model.errors import AmbassadorError
+
+TYPE_INFO = "headers/0000/type-info"
+SIGNATURE = "manifest.sig"
+_MOST = 64 << 20
+"""Bytes of what is kept in memory: the header with its scripts."""
+_ROOTFS = "rootfs-image"
+_FORMAT = {"format": "mender", "version": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of a tar."""
+
+    info: tarfile.TarInfo
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All of an artifact but the payload's content."""
+
+    small: tuple[Member, ...]
+    """Before the payload: version, manifest, perhaps signature, header."""
+    header: tuple[Member, ...]
+    """What is in the header."""
+    checksums: dict[str, str]
+    """The manifest."""
+    data: tarfile.TarInfo
+    """Where the payload's tar is."""
+
+    def packed_header(self) -> Member:
+        """The header as it is in the file."""
+        return next(member for member in self.small if member.info.name.startswith("header.tar"))
+
+
+def read_parts(file: BinaryIO) -> Parts:
+    """Read and check all but the payload. Raises AmbassadorError for what is no such artifact, or another kind."""
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            members = list(tar)
+            small = tuple(_member(tar, info) for info in members if not info.name.startswith("data/"))
+    except (tarfile.TarError, EOFError) as error:
+        raise AmbassadorError(f"is a Mender artifact that is damaged or cut off: {error}") from error
+    data = [info for info in members if info.name.startswith("data/")]
+    names = [member.info.name for member in small]
+    if _json(small[0].content, "version") != _FORMAT:
+        raise AmbassadorError("is a Mender artifact, but not of format version 3")
+    if any("augment" in name for name in names):
+        raise AmbassadorError(
+            "is a Mender artifact with a delta or other augmented payload; only whole root file systems"
+        )
+    header = [member for member in small if member.info.name.startswith("header.tar")]
+    if len(data) != 1 or len(header) != 1 or "manifest" not in names:
+        raise AmbassadorError("is a Mender artifact with more or fewer parts than one header and one payload")
+    parts = Parts(small, _header(header[0].content), _manifest(small[names.index("manifest")].content), data[0])
+    for member in (small[0], header[0]):
+        compare(parts, member.info.name, hashlib.sha256(member.content).hexdigest())
+    _refuse_other_kinds(parts)
+    return parts
+
+
+def _member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
+    content = tar.extractfile(info)
+    if content is None or info.size > _MOST:
+        raise AmbassadorError(f"is a Mender artifact whose {info.name} is no file of reasonable size")
+    return Member(info, content.read())
+
+
+def _header(content: bytes) -> tuple[Member, ...]:
+    packing = packing_of(content)
+    plain = bytearray()
+    for chunk in unpacked(packing, io.BytesIO(content)) if packing else [content]:
+        plain += chunk
+        if len(plain) > _MOST:
+            raise AmbassadorError("is a Mender artifact with a header of no reasonable size")
+    with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as tar:
+        return tuple(_member(tar, info) for info in tar)
+
+
+def _manifest(content: bytes) -> dict[str, str]:
+    lines = (line.split(maxsplit=1) for line in content.decode().splitlines() if line.strip())
+    return {name: checksum for checksum, name in lines}
+
+
+def _refuse_other_kinds(parts: Parts) -> None:
+    info = _json(next((m.content for m in parts.header if m.info.name == "header-info"), b""), "header-info")
+    payloads = info.get("payloads")
+    kinds = [payload.get("type") for payload in payloads] if isinstance(payloads, list) else []
+    if kinds != [_ROOTFS]:
+        raise AmbassadorError(
+            f"is a Mender artifact with the payload {', '.join(map(str, kinds)) or 'none'};"
+            f" only one {_ROOTFS} can be read and changed"
+        )
+    if all(member.info.name != TYPE_INFO for member in parts.header):
+        raise AmbassadorError(f"is a Mender artifact without {TYPE_INFO}")
+
+
+def compare(parts: Parts, name: str, checksum: str) -> None:
+    """Raises AmbassadorError when a part is not what the manifest says."""
+    if parts.checksums.get(name) != checksum:
+        raise AmbassadorError(f"is a Mender artifact that is damaged: {name} is not what its manifest says")
+
+
+def _json(content: bytes, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise AmbassadorError(f"is a Mender artifact whose {name} is no JSON") from error
+    if not isinstance(value, dict):
+        raise AmbassadorError(f"is a Mender artifact whose {name} is no JSON object")
+    return value
