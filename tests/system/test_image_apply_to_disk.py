@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mtls_ambassador.image.target import look_at, refusal
-from support.golden import CERTIFICATE, Line, read_image
+from support.golden import CERTIFICATE, KEY, Line, read_image
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +112,31 @@ def test_the_disk_this_machine_runs_from_counts_as_mounted() -> None:
         found = look_at(Path("/dev", own.name))
         assert found is not None
         assert "is mounted at /" in refusal(found, 1)
+
+
+def test_a_disk_that_bmaptool_wrote_gets_its_patch_over_what_the_map_leaves_out(line: Line, tmp_path: Path) -> None:
+    golden, bmap = line.golden, line.golden.with_suffix(".bmap")
+    patch = line.home / "out/cam-1.patch"
+    subprocess.run(["bmaptool", "create", "-o", bmap, golden], check=True, capture_output=True)
+    try:
+        with disk(tmp_path) as device:
+            subprocess.run(["bmaptool", "copy", "--bmap", bmap, golden, device], check=True, capture_output=True)
+            assert "patch (" in line.run("image", "apply", patch, golden, device, "--yes", "--patch-only")
+            check_systems(device)
+        with disk(tmp_path) as device:
+            noise = device.read_bytes()
+            assert "golden image and patch" in line.run("image", "apply", patch, golden, device, "--yes")
+            check_systems(device)
+            assert device.read_bytes()[:4096] != noise[:4096]
+            assert device.read_bytes()[2 << 20 : 3 << 20] == noise[2 << 20 : 3 << 20], "as bmaptool, it leaves the rest"
+        bmap.write_text(bmap.read_text().replace("<BlockSize> 4096", "<BlockSize> 8192"))
+        with disk(tmp_path) as device:
+            assert "golden.bmap: " in line.run("image", "apply", patch, golden, device, "--yes", code=1)
+    finally:
+        bmap.unlink()
+
+
+def check_systems(device: Path) -> None:
+    assert b"PRIVATE KEY" in read_image(device, KEY)
+    for offset in (12 << 20, 28 << 20, 44 << 20):
+        subprocess.run(["e2fsck", "-fn", f"{device}?offset={offset}"], check=True, capture_output=True)

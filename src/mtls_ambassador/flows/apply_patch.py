@@ -2,28 +2,23 @@
 
 import fcntl
 import os
-import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtls_ambassador.flows.golden_image import golden_sha256
 from mtls_ambassador.image.container import opened
-from mtls_ambassador.image.overlay import Overlay, RawFile, copy_range, laid_over
+from mtls_ambassador.image.flash import Progress, compare, exclusive, forget_cached, write_image
+from mtls_ambassador.image.mapped import Mapped
+from mtls_ambassador.image.overlay import RawFile, laid_over
 from mtls_ambassador.image.patch import Patch, decode_patch
 from mtls_ambassador.image.target import Disk, look_at, refusal
 from mtls_ambassador.image.undo import read_back, write_blocks
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki.files import PRIVATE, read_file, shred_files, sync_folder
 
-_BLKZEROOUT = 0x127F
-_BLKFLSBUF = 0x1261
-_CHUNK = 4 << 20
 MAX_PATCH = 64 << 20
 """Bytes of a patch file; real ones have a few thousand."""
-Progress = Callable[[str, int, int], None]
-"""Told what is done, and bytes done and in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +60,7 @@ def apply_patch(request: Request) -> Applied:
         if disk is not None:
             return _to_disk(request, patch, golden, disk)
         if request.target.exists():
-            return _to_copy(request.target, patch, golden)
+            return _to_copy(request, patch, golden)
         return _to_new_file(request, patch, golden)
 
 
@@ -95,32 +90,20 @@ def _to_disk(request: Request, patch: Patch, golden: RawFile, disk: Disk) -> App
         raise AmbassadorError(why)
     if disk.is_whole:
         request.confirm(disk)
-    with _exclusive(request.target) as descriptor:
+    with exclusive(request.target) as descriptor:
         if request.is_golden_there:
-            return _patched(descriptor, request.target, patch, golden)
-        _write_golden(descriptor, golden, request.on_progress)
+            return _patched(descriptor, request, patch, golden)
+        parts = write_image(descriptor, golden, Mapped(request.golden, golden), request.on_progress)
         write_blocks(descriptor, patch.blocks)
-        _forget_cached(descriptor)
-        _compare(RawFile(descriptor), laid_over(golden, patch.blocks), request)
+        forget_cached(descriptor)
+        disk_now = RawFile(descriptor)
+        read_back(disk_now, patch.blocks)
+        compare(disk_now, laid_over(golden, patch.blocks), parts, request.on_progress)
         return Applied(patch.device, len(patch.blocks), is_golden_written=True)
 
 
-@contextmanager
-def _exclusive(target: Path) -> Iterator[int]:
-    """A block device, which the system gives to nobody else meanwhile, and not at all while it is mounted."""
-    try:
-        descriptor = os.open(target, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
-    except OSError as error:
-        raise AmbassadorError(f"{target}: {error.strerror}; is it in use?") from error
-    try:
-        yield descriptor
-    except OSError as error:
-        raise AmbassadorError(f"{target}: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
-
-
-def _to_copy(target: Path, patch: Patch, golden: RawFile) -> Applied:
+def _to_copy(request: Request, patch: Patch, golden: RawFile) -> Applied:
+    target = request.target
     try:
         descriptor = os.open(target, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -131,26 +114,30 @@ def _to_copy(target: Path, patch: Patch, golden: RawFile) -> Applied:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if RawFile(descriptor).size != golden.size:
             raise AmbassadorError(f"{target}: is there, and no copy of the golden image: it has another size")
-        return _patched(descriptor, target, patch, golden)
+        return _patched(descriptor, request, patch, golden)
     finally:
         os.close(descriptor)
 
 
-def _patched(descriptor: int, target: Path, patch: Patch, golden: RawFile) -> Applied:
-    """Write the blocks that are not there yet. Each must be the golden image's, or, from a run before, the patch's."""
+def _patched(descriptor: int, request: Request, patch: Patch, golden: RawFile) -> Applied:
+    """Write the blocks that are not there yet. Each must be the golden image's, or, from a run before, the patch's.
+
+    Where the golden image has a hole, or its block map says that nothing is there, the disk may hold anything.
+    """
     image, missing = RawFile(descriptor), {}
+    mapped = Mapped(request.golden, golden)
     for offset, block in patch.blocks.items():
         found = image.read(offset, len(block))
         if found == block:
             continue
-        if found != golden.read(offset, len(block)):
+        if found != golden.read(offset, len(block)) and mapped.holds(offset, len(block)):
             raise AmbassadorError(
-                f"{target}: is no copy of the golden image: byte {offset} on is neither the golden image's nor that of"
-                f" {patch.device}; nothing was written"
+                f"{request.target}: is no copy of the golden image: byte {offset} on is neither the golden image's nor"
+                f" that of {patch.device}; nothing was written"
             )
         missing[offset] = block
     write_blocks(descriptor, missing)
-    _forget_cached(descriptor)
+    forget_cached(descriptor)
     read_back(image, patch.blocks)
     return Applied(patch.device, len(missing), is_golden_written=False)
 
@@ -173,46 +160,6 @@ def _to_new_file(request: Request, patch: Patch, golden: RawFile) -> Applied:
     except OSError as error:
         raise AmbassadorError(f"{target}: {error.strerror}") from error
     return Applied(patch.device, len(patch.blocks), is_golden_written=True)
-
-
-def _write_golden(descriptor: int, golden: RawFile, on_progress: Progress) -> None:
-    """All of it: where the golden image has holes, zeros, since the disk holds something else there."""
-    at = 0
-    for offset, length in [*golden.extents(0, golden.size), (golden.size, 0)]:
-        _zero(descriptor, at, offset - at)
-        for begin in range(offset, offset + length, _CHUNK):
-            count = min(_CHUNK, offset + length - begin)
-            copy_range(golden.descriptor, descriptor, begin, begin, count)
-            on_progress("write", begin + count, golden.size)
-        at = offset + length
-    os.fsync(descriptor)
-
-
-def _zero(descriptor: int, start: int, length: int) -> None:
-    try:
-        fcntl.ioctl(descriptor, _BLKZEROOUT, struct.pack("=QQ", start, length))
-    except OSError:
-        for begin in range(start, start + length, _CHUNK):
-            os.pwrite(descriptor, bytes(min(_CHUNK, start + length - begin)), begin)
-
-
-def _forget_cached(descriptor: int) -> None:
-    """So that what is read back comes from the disk, where the system lets us ask for that."""
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    try:
-        fcntl.ioctl(descriptor, _BLKFLSBUF)
-    except OSError:
-        return
-
-
-def _compare(found: RawFile, wanted: Overlay, request: Request) -> None:
-    for begin in range(0, wanted.size, _CHUNK):
-        count = min(_CHUNK, wanted.size - begin)
-        if found.read(begin, count) != wanted.read(begin, count):
-            raise AmbassadorError(
-                f"{request.target}: reads back other than it was written, at or after byte {begin}: a worn-out card?"
-            )
-        request.on_progress("verify", begin + count, wanted.size)
 
 
 def shred_patch(path: Path) -> None:

@@ -17,7 +17,7 @@ from mtls_ambassador.image.entry import Attributes
 from mtls_ambassador.image.image import Image
 from mtls_ambassador.image.layout import Roles
 from mtls_ambassador.image.overlay import Overlay, RawFile, laid_over
-from mtls_ambassador.image.patch import SUFFIX, Patch, decode_patch
+from mtls_ambassador.image.patch import SUFFIX, Patch, decode_patch, patch_blocks
 from mtls_ambassador.image.template import Facts, Rule
 from mtls_ambassador.model.errors import AmbassadorError
 
@@ -88,7 +88,8 @@ class ImageDeliverer:
                     attributes = Attributes(mode, rule.uid, rule.gid, self._wanted.now)
                     edit.put_file(rule.path, content, attributes, parents=True)
             places = edit.content_places()
-            blocks = dict(edit.flush())
+            edit.flush()
+            blocks = patch_blocks(image.overlay)
             self._check(edit, image.overlay, blocks, places)
         return blocks
 

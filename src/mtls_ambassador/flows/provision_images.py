@@ -15,6 +15,7 @@ from mtls_ambassador.image.container import opened
 from mtls_ambassador.image.entry import Attributes, Entry, Kind, text
 from mtls_ambassador.image.image import Image
 from mtls_ambassador.image.overlay import Overlay, RawFile
+from mtls_ambassador.image.patch import patch_blocks
 from mtls_ambassador.image.template import Facts, Rule, Source, Template, check_order
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.pki.mender_conf import merge
@@ -80,7 +81,8 @@ def common_blocks(raw: RawFile, name: str, plan: Plan) -> Blocks:
                 _put_configuration(edit, rule, plan)
             elif not rule.is_own and (content := _common_content(rule, plan)) is not None:
                 edit.put_file(rule.path, content, _attributes(rule, None, plan.now), parents=True)
-        blocks = edit.flush()
+        edit.flush()
+        blocks = patch_blocks(image.overlay)
         try:
             edit.verify(image.overlay)
         except UnsoundError as error:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mtls_ambassador.image.blocks import decode, encode
+from mtls_ambassador.image.overlay import PAGE, Overlay
 from mtls_ambassador.model.errors import AmbassadorError
 
 KIND = "mtls-ambassador patch 1"
@@ -34,6 +35,18 @@ class Patch:
             "certificate_sha256": self.certificate_sha256.hex(),
         }
         return encode(KIND, facts, self.blocks)
+
+
+def patch_blocks(seen: Overlay) -> dict[int, bytes]:
+    """What a patch must hold of what was written: what differs, and zeros that were written where the image has a hole.
+
+    Whoever copies an image by its block map, or only what is no hole, leaves there what the disk held before.
+    """
+    blocks = seen.changes()
+    for offset in seen.written():
+        if offset not in blocks and not any(seen.raw.extents(offset, PAGE)):
+            blocks[offset] = seen.read(offset, min(PAGE, seen.size - offset))
+    return blocks
 
 
 def decode_patch(data: bytes, name: str) -> Patch:
