@@ -250,3 +250,24 @@ def _without_conf(folder: Path) -> Path:
     pair = TEMPLATE.split("[[file]]")[1:3]
     path.write_text("".join(f"[[file]]{part}" for part in pair))
     return path
+
+
+def test_full_images_of_a_golden_image_with_a_block_map_have_one_that_bmaptool_trusts(
+    line: Line, tmp_path: Path
+) -> None:
+    bmap = line.golden.with_suffix(".bmap")
+    subprocess.run(["bmaptool", "create", "-o", bmap, line.golden], check=True, capture_output=True)
+    try:
+        line.provision("--count", "2", "--name", "map-{n}", "--format", "full", out="mapped")
+    finally:
+        bmap.unlink()
+    for n in (1, 2):
+        image, target = line.home / f"mapped/map-{n}.sdimg", tmp_path / f"{n}.img"
+        target.write_bytes(b"\xa5" * line.golden.stat().st_size)
+        done = subprocess.run(["bmaptool", "copy", image, target], check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "block map format" in done.stderr, "it found the map by itself"
+        for path in (KEY, CERTIFICATE, "/etc/mender/mender.conf"):
+            assert read_image(target, path) == read_image(image, path)
+        for number in (2, 3, 4):
+            e2fsck(target, number)

@@ -12,6 +12,7 @@ from mtls_ambassador.flows.batch_outlet import Outlet, refuse_strangers, sync_al
 from mtls_ambassador.flows.batch_workers import Delivered
 from mtls_ambassador.flows.edit_image import Edit
 from mtls_ambassador.image.blocks import Blocks
+from mtls_ambassador.image.bmap import updated_bmap
 from mtls_ambassador.image.digest import Sha256Alike
 from mtls_ambassador.image.entry import Attributes
 from mtls_ambassador.image.image import Image
@@ -23,6 +24,7 @@ from mtls_ambassador.model.errors import AmbassadorError
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE = 0o600
+BMAP = ".bmap"
 
 
 class Form(StrEnum):
@@ -52,6 +54,8 @@ class NewImages:
     form: Form
     suffix: str
     """Of the devices' files."""
+    bmap: str | None = field(default=None, repr=False)
+    """The block map of the golden image with what is common in it, for the map of each whole image."""
 
     def __call__(self) -> "ImageDeliverer":
         """In the worker."""
@@ -132,12 +136,21 @@ class ImageDeliverer:
             for offset, block in {**self._wanted.common, **blocks}.items():
                 os.pwrite(file, block, offset)
             digest = self._digest.of(RawFile(file), min(blocks, default=0))
+            if self._wanted.bmap is not None:
+                self._write_bmap(f"{name}{BMAP}", updated_bmap(self._wanted.bmap, self._base, blocks))
             os.rename(staged, name, src_dir_fd=self._out, dst_dir_fd=self._out)
         except OSError as error:
             raise AmbassadorError(f"{name}: {error.strerror}") from error
         finally:
             os.close(file)
         return digest
+
+    def _write_bmap(self, name: str, text: str) -> None:
+        file = self._create(name)
+        try:
+            os.write(file, text.encode())
+        finally:
+            os.close(file)
 
     def _create(self, name: str) -> int:
         try:
@@ -193,7 +206,7 @@ class ImageOutlet(Outlet):
     def remove_part(self, name: str) -> None:
         """Take away the device's file."""
         file = self.file_of(name)
-        for path in (self._wanted.out / file, self._wanted.out / f".{file}.part"):
+        for path in (self._wanted.out / name for name in (file, f".{file}.part", f"{file}{BMAP}")):
             path.unlink(missing_ok=True)
 
     def sync(self) -> None:

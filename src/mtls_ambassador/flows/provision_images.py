@@ -11,6 +11,7 @@ from mtls_ambassador.flows.batch_images import Form, ImageOutlet, NewImages, ima
 from mtls_ambassador.flows.edit_image import Edit, UnsoundError
 from mtls_ambassador.flows.golden_image import Progress, golden_sha256
 from mtls_ambassador.image.blocks import Blocks
+from mtls_ambassador.image.bmap_file import new_bmap
 from mtls_ambassador.image.container import opened
 from mtls_ambassador.image.entry import Attributes, Entry, Kind, text
 from mtls_ambassador.image.image import Image
@@ -67,8 +68,14 @@ def image_outlet(golden: Path, plan: Plan, order: Order, out: Path, on_hash: Pro
             out=out,
             form=plan.form,
             suffix=image_suffix(golden, plan.form),
+            bmap=_bmap(golden, raw, common) if plan.form is Form.FULL else None,
         )
         yield ImageOutlet(wanted, plan.facts)
+
+
+def _bmap(golden: Path, raw: RawFile, common: Blocks) -> str | None:
+    new = new_bmap(golden, raw, common, ())
+    return None if new is None else new.new
 
 
 def common_blocks(raw: RawFile, name: str, plan: Plan) -> Blocks:
