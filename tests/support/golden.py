@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from mtls_ambassador.flows.read_image import find_file, image_to_read
@@ -11,57 +12,24 @@ from mtls_ambassador.image.image import Image
 from mtls_ambassador.image.overlay import RawFile, laid_over
 from mtls_ambassador.image.patch import decode_patch
 from mtls_ambassador.image.tree import parse_path
+from support.images import BOOT, DATA, MIB, ROOTFS, check_ext, make_disk, run
 
 CONF = '{"ServerURL": "https://hosted.mender.io/", "TenantToken": "TENANT_TOKEN"}\n'
 GATEWAY = "https://gateway.acme-devices.io"
 KEY, CERTIFICATE = "/data/mender/mender-cert-private.pem", "/data/mender/mender-cert.pem"
-_MIB = 1 << 20
-_PARTS = ((4, 8), (12, 16), (28, 16), (44, 16))
-"""Begin and size in MiB: boot, rootfs A, rootfs B, data."""
-_SIZE = 61
+_STARTS = (4, 12, 28, 44)
+"""First MiB of boot, rootfs A, rootfs B, data."""
 
 
 def make_golden(path: Path, *, conf: str = CONF, data_options: tuple[str, ...] = ()) -> Path:
     """Boot FAT, two root file systems with a mender.conf, data."""
-    folder = path.parent / f"{path.name}-parts"
-    (folder / "root" / "etc" / "mender").mkdir(parents=True)
-    (folder / "root" / "etc" / "mender" / "mender.conf").write_text(conf)
-    (folder / "root" / "etc" / "mender" / "mender.conf").chmod(0o640)
-    (folder / "root" / "var" / "lib").mkdir(parents=True)
-    (folder / "root" / "var" / "lib" / "mender").symlink_to("/data/mender")
-    (folder / "data" / "mender").mkdir(parents=True)
-    _run("truncate", "-s", f"{_SIZE}M", path)
-    cuts = [word for at, size in _PARTS for word in ("mkpart", "primary", f"{at}MiB", f"{at + size}MiB")]
-    _run("parted", "-s", path, "mklabel", "msdos", *cuts)
-    _run("mkfs.vfat", "-C", folder / "p1", str(_PARTS[0][1] * 1024))
-    for number, tree, options in ((2, "root", ()), (3, "root", ()), (4, "data", ("-L", "data", *data_options))):
-        _run(
-            "mke2fs",
-            "-q",
-            "-t",
-            "ext4",
-            *options,
-            "-d",
-            folder / tree,
-            folder / f"p{number}",
-            f"{_PARTS[number - 1][1]}M",
-        )
-    for number, (at, _) in enumerate(_PARTS, 1):
-        _run(
-            "dd",
-            f"if={folder / f'p{number}'}",
-            f"of={path}",
-            f"seek={at}",
-            "bs=1M",
-            "conv=notrunc,sparse",
-            "status=none",
-        )
+    files = {**(ROOTFS.files or {}), "etc/mender/mender.conf": conf.encode()}
+    rootfs, data = replace(ROOTFS, files=files), replace(DATA, options=data_options)
+    starts = make_disk(path, (BOOT, rootfs, rootfs, data))
+    assert starts == [start * MIB for start in _STARTS]
+    for start in starts[1:3]:
+        run("debugfs", "-w", "-R", "sif /etc/mender/mender.conf mode 0100640", f"{path}?offset={start}")
     return path
-
-
-def _run(*words: str | Path) -> None:
-    environ = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
-    subprocess.run([*map(str, words)], check=True, capture_output=True, env=environ)
 
 
 class Line:
@@ -125,5 +93,4 @@ def _content(image: Image, path: str) -> bytes:
 
 def e2fsck(image: Path, number: int) -> None:
     """The partition's file system must be sound."""
-    offset = _PARTS[number - 1][0] * _MIB
-    _run("e2fsck", "-fn", f"{image.resolve()}?offset={offset}")
+    check_ext(image, _STARTS[number - 1] * MIB)
