@@ -17,6 +17,7 @@ from mtls_ambassador.model.errors import AmbassadorError
 
 TYPE_INFO = "headers/0000/type-info"
 SIGNATURE = "manifest.sig"
+_CHUNK = 1 << 20
 _MOST = 64 << 20
 """Bytes of what is kept in memory: the header with its scripts."""
 _ROOTFS = "rootfs-image"
@@ -51,28 +52,36 @@ class Parts:
 
 def read_parts(file: BinaryIO) -> Parts:
     """Read and check all but the payload. Raises AmbassadorError for what is no such artifact, or another kind."""
+    file.seek(0)
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            members = list(tar)
-            small = tuple(_member(tar, info) for info in members if not info.name.startswith("data/"))
-    except (tarfile.TarError, EOFError) as error:
+        parts = _read_parts(file)
+    except (tarfile.TarError, EOFError, ValueError) as error:
         raise AmbassadorError(f"is a Mender artifact that is damaged or cut off: {error}") from error
-    data = [info for info in members if info.name.startswith("data/")]
-    names = [member.info.name for member in small]
-    if _json(small[0].content, "version") != _FORMAT:
-        raise AmbassadorError("is a Mender artifact, but not of format version 3")
-    if any("augment" in name for name in names):
-        raise AmbassadorError(
-            "is a Mender artifact with a delta or other augmented payload; only whole root file systems"
-        )
-    header = [member for member in small if member.info.name.startswith("header.tar")]
-    if len(data) != 1 or len(header) != 1 or "manifest" not in names:
-        raise AmbassadorError("is a Mender artifact with more or fewer parts than one header and one payload")
-    parts = Parts(small, _header(header[0].content), _manifest(small[names.index("manifest")].content), data[0])
-    for member in (small[0], header[0]):
+    for member in (parts.small[0], parts.packed_header()):
         compare(parts, member.info.name, hashlib.sha256(member.content).hexdigest())
     _refuse_other_kinds(parts)
     return parts
+
+
+def _read_parts(file: BinaryIO) -> Parts:
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        members = list(tar)
+        file.seek(tar.offset)
+        if any(chunk.strip(b"\0") for chunk in iter(lambda: file.read(_CHUNK), b"")):
+            raise AmbassadorError(
+                "is a Mender artifact with something behind its end which would be lost; is it damaged?"
+            )
+        small = {info.name: _member(tar, info) for info in members if not info.name.startswith("data/")}
+    data = [info for info in members if info.name.startswith("data/")]
+    if _json(small["version"].content, "version") != _FORMAT:
+        raise AmbassadorError("is a Mender artifact, but not of format version 3")
+    if any("augment" in name for name in small):
+        raise AmbassadorError("is a Mender artifact with an augmented payload, such as a delta; it must be a whole one")
+    headers = [name for name in small if name.startswith("header.tar")]
+    if len(data) != 1 or len(headers) != 1 or "manifest" not in small:
+        raise AmbassadorError("is a Mender artifact with more or less in it than a manifest, a header and a payload")
+    header, manifest = _header(small[headers[0]].content), _manifest(small["manifest"].content)
+    return Parts(tuple(small.values()), header, manifest, data[0])
 
 
 def _member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from mtls_ambassador.image.blocks import Blocks, decode, encode
 from mtls_ambassador.image.overlay import RawFile
-from mtls_ambassador.image.staged import replace_text
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki.files import PRIVATE, sync_folder, write_new
 
@@ -52,6 +51,8 @@ class Undo:
             raise AmbassadorError(f"{self._path}: is of an image of another size; remove it if {self._image} is whole")
         write_blocks(descriptor, kept.blocks)
         for name, content in kept.facts["beside"].items():
+            from mtls_ambassador.image.staged import replace_text  # noqa: PLC0415 - seldom needed
+
             file = self._image.with_name(name)
             if file.exists():
                 replace_text(file.resolve(), content)

@@ -14,7 +14,7 @@ from mtls_ambassador.image.undo import read_back
 from mtls_ambassador.model.errors import AmbassadorError
 
 if TYPE_CHECKING:
-    from mtls_ambassador.image.container import Progress
+    from mtls_ambassador.image.progress import Progress
 
 _CHUNK = 1 << 20
 _ANDROID_SPARSE = b"\x3a\xff\x26\xed"
@@ -83,7 +83,7 @@ class Unpacked:
             raise AmbassadorError(
                 f"{self.path}: cannot be packed again: {error.strerror or error}; it is as it was before"
             ) from error
-        self.notes += notes + (bmap.notes if bmap else [])
+        self.notes += [f"{self.path}: {note}" for note in notes] + (bmap.notes if bmap else [])
 
     def _put(self, blocks: Blocks) -> None:
         try:
