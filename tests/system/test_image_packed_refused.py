@@ -52,6 +52,10 @@ def test_android_sparse_images_as_they_are_and_packed(tmp_path: Path) -> None:
     refused(pack(sparse, "gz"), "simg2img")
 
 
+def test_what_is_packed_twice(tmp_path: Path) -> None:
+    refused(pack(pack(make_rootfs(tmp_path / "a.img"), "gz"), "xz"), "unpack it once")
+
+
 def test_folders_and_empty_files(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty.img").touch()

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.overlay import RawFile
+from mtls_ambassador.image.progress import Progress, no_progress
 from mtls_ambassador.image.undo import Undo
 from mtls_ambassador.model.errors import AmbassadorError
 
 if TYPE_CHECKING:
     from mtls_ambassador.image.unpacked import Wrapping
 
-Progress = Callable[[str, int, int], None]
-"""Told what is done to a packed image (unpack, pack, verify), and bytes done and in all."""
 _HEAD = 512
-_PACKED = (b"\x1f\x8b", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"BZh", b"PK\3\4", b"version\0")
+_PACKED = (b"\x1f\x8b", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"BZh", b"PK\3\4", b"version\0", b"\x3a\xff\x26\xed")
 _SKIPPABLE = b"\x2a\x4d\x18"
 
 
@@ -79,11 +78,6 @@ class Plain:
         self.notes += bmap.notes
 
 
-def no_progress(what: str, done: int, total: int) -> None:
-    """Tells nobody."""
-    del what, done, total
-
-
 @contextmanager
 def opened(
     path: Path, *, to_write: bool, on_progress: Progress = no_progress, artifacts: bool = False
@@ -120,9 +114,10 @@ def _wrapping(path: Path, descriptor: int) -> "Wrapping | None":
     if head.startswith(_PACKED) or head[1:4] == _SKIPPABLE:
         from mtls_ambassador.image.wrappings import wrapping_of  # noqa: PLC0415 - see above
 
-        return wrapping_of(head)
-    if head.startswith(b"\x3a\xff\x26\xed"):
-        raise AmbassadorError(f"{path}: is an Android sparse image; make a raw one first: simg2img {path.name} raw.img")
+        try:
+            return wrapping_of(head)
+        except AmbassadorError as error:
+            raise AmbassadorError(f"{path}: {error}") from error
     return None
 
 

@@ -1,5 +1,6 @@
 """Images that are packed: unpacked into a file without a name, changed there, and packed again beside the old one."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -11,13 +12,13 @@ from mtls_ambassador.image.bmap_file import new_bmap, recover_bmap
 from mtls_ambassador.image.overlay import RawFile
 from mtls_ambassador.image.staged import Staged, staged_path, unnamed_file, write_all, write_sparse
 from mtls_ambassador.image.undo import read_back
+from mtls_ambassador.image.wrappings import HEAD, wrapping_of
 from mtls_ambassador.model.errors import AmbassadorError
 
 if TYPE_CHECKING:
     from mtls_ambassador.image.progress import Progress
 
 _CHUNK = 1 << 20
-_ANDROID_SPARSE = b"\x3a\xff\x26\xed"
 
 
 class Wrapping(Protocol):
@@ -54,11 +55,11 @@ class Unpacked:
         """Fill the file without a name. Raises AmbassadorError."""
         try:
             write_sparse(self.descriptor, self._read(self.file, "unpack"))
+            _refuse_packed(self.descriptor)
         except OSError as error:
             raise AmbassadorError(f"{self.path}: cannot be unpacked: {error.strerror or error}") from error
         except AmbassadorError as error:
             raise AmbassadorError(f"{self.path}: {error}") from error
-        refuse_sparse(self.descriptor, self.path)
 
     def apply(self, changes: Blocks, check: Callable[[RawFile], None], written: Iterable[int] = ()) -> None:
         """Change the content, `check` it, and pack it again; the packed file is the old one or the new one, whole."""
@@ -133,7 +134,6 @@ def unpacked_image(
         yield image
 
 
-def refuse_sparse(descriptor: int, path: Path) -> None:
-    """Raises AmbassadorError for an Android sparse image, whose bytes are not where a disk has them."""
-    if RawFile(descriptor).size >= len(_ANDROID_SPARSE) and RawFile(descriptor).read(0, 4) == _ANDROID_SPARSE:
-        raise AmbassadorError(f"{path}: is an Android sparse image; make a raw one first: simg2img {path.name} raw.img")
+def _refuse_packed(descriptor: int) -> None:
+    if wrapping_of(os.pread(descriptor, HEAD, 0)):
+        raise AmbassadorError("what is packed in it is packed itself; unpack it once")
