@@ -48,9 +48,7 @@ def command(images: tuple[Path, ...], **options: Any) -> int:  # noqa: ANN401 - 
     policy = Policy(now(), parse_span(options["expiring"]), options["server_url"] or "")
     authorities = _authorities(options)
     with Bars() as bars:
-        request = Request(
-            images, options["golden"], authorities, policy, lambda done, total: bars.show("audit", done, total)
-        )
+        request = Request(images, options["golden"], authorities, policy, bars.show)
         audited = audit_images(request)
     counts = {level: sum(level_of(item.findings) is level for item in audited) for level in Level}
     if options["as_json"]:

@@ -105,7 +105,7 @@ def _opened(options: dict[str, Any], order: "Order", pki_dir: Path) -> Iterator[
     make_folder(out, 0o700)
     bars = Bars()
     golden = options["golden"]
-    with image_outlet(golden, plan, order, out.resolve(), lambda done, total: bars.show("hash", done, total)) as outlet:
+    with image_outlet(golden, plan, order, out.resolve(), bars.show) as outlet:
         bars.pause()
         yield Output(outlet, out / FILE_NAME)
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from mtls_ambassador.flows.golden_image import golden_sha256
 from mtls_ambassador.image.container import opened
-from mtls_ambassador.image.flash import Progress, compare, exclusive, forget_cached, write_image
+from mtls_ambassador.image.flash import compare, exclusive, forget_cached, write_image
 from mtls_ambassador.image.mapped import Mapped
 from mtls_ambassador.image.overlay import RawFile, laid_over
 from mtls_ambassador.image.patch import Patch, decode_patch
+from mtls_ambassador.image.progress import Progress
 from mtls_ambassador.image.target import Disk, look_at, refusal
 from mtls_ambassador.image.undo import read_back, write_blocks
 from mtls_ambassador.model.errors import AmbassadorError
@@ -53,7 +54,7 @@ def apply_patch(request: Request) -> Applied:
     image is not the patch's, or what is to be patched is no copy of it.
     """
     patch = read_patch(request.patch)
-    with opened(request.golden, to_write=False) as container:
+    with opened(request.golden, to_write=False, on_progress=request.on_progress) as container:
         golden = RawFile(container.descriptor)
         _check_golden(patch, request, golden)
         disk = look_at(request.target) if request.target.exists() else None
@@ -77,7 +78,7 @@ def read_patch(path: Path) -> Patch:
 def _check_golden(patch: Patch, request: Request, golden: RawFile) -> None:
     found = None
     if golden.size == patch.golden_size:
-        found = golden_sha256(request.golden, golden, lambda done, total: request.on_progress("hash", done, total))
+        found = golden_sha256(request.golden, golden, request.on_progress)
     if found != patch.golden_sha256:
         raise AmbassadorError(
             f"{request.golden}: is not the golden image that {request.patch} was made for (that has SHA-256"

@@ -1,6 +1,6 @@
 """All images of an order, looked at before they are shipped: each by itself, with each other, and with the manifest."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from mtls_ambassador.image.container import opened
 from mtls_ambassador.image.image import Image
 from mtls_ambassador.image.overlay import RawFile, laid_over
 from mtls_ambassador.image.patch import SUFFIX, decode_patch
+from mtls_ambassador.image.progress import Progress, no_progress
 from mtls_ambassador.model.device_image import DeviceImage
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.model.finding import Finding, Level, fail, warn
@@ -24,7 +25,6 @@ from mtls_ambassador.pki.manifest import FILE_NAME, SIGNATURE_SUFFIX, Line
 
 IMAGES = (".sdimg", ".img", ".uefiimg", ".biosimg", ".gptimg", ".wic", ".gz", ".xz", ".zst", ".bz2", ".zip")
 """What files in a folder are taken for images by."""
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Request:
     """What patches are patches to."""
     authorities: tuple[x509.Certificate, ...]
     policy: Policy
-    on_progress: Progress = lambda done, total: None  # noqa: ARG005 - nobody looks
+    on_progress: Progress = no_progress
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ def audit_images(request: Request) -> list[Audited]:
     audited = []
     for done, image in enumerate(_look(request, files), 1):
         audited.append(Audited(files[done - 1], image, audit_image(image, request.policy)))
-        request.on_progress(done, len(files))
+        request.on_progress("audit", done, len(files))
     shared = duplicates(item.image for item in audited)
     for item in audited:
         _add(item, shared.get(item.image.name, []))
@@ -85,13 +85,13 @@ def _files(request: Request) -> list[Path]:
 def _look(request: Request, files: list[Path]) -> Iterator[DeviceImage]:
     measure = Measure(request.authorities, request.policy.now)
     with ExitStack() as stack:
-        patched = _Patched(stack, request.golden, measure) if request.golden is not None else None
+        patched = _Patched(stack, request, measure) if request.golden is not None else None
         for path in files:
             if patched is not None and path.suffix == SUFFIX:
                 yield patched.look(path)
                 continue
             try:
-                with image_to_read(path) as image:
+                with image_to_read(path, request.on_progress) as image:
                     yield image_facts(image, str(path), measure)
             except AmbassadorError as error:
                 yield DeviceImage(str(path), fault=str(error))
@@ -100,11 +100,12 @@ def _look(request: Request, files: list[Path]) -> Iterator[DeviceImage]:
 class _Patched:
     """Patches, each seen on the golden image, which is opened once."""
 
-    def __init__(self, stack: ExitStack, golden: Path, measure: Measure) -> None:
-        self._golden, self._measure = golden, measure
-        self._raw = RawFile(stack.enter_context(opened(golden, to_write=False)).descriptor)
-        self._image = stack.enter_context(Image(self._raw, str(golden), 0))
-        self._sha256 = golden_sha256(golden, self._raw)
+    def __init__(self, stack: ExitStack, request: Request, measure: Measure) -> None:
+        self._golden, self._measure = request.golden or Path(), measure
+        container = stack.enter_context(opened(self._golden, to_write=False, on_progress=request.on_progress))
+        self._raw = RawFile(container.descriptor)
+        self._image = stack.enter_context(Image(self._raw, str(self._golden), 0))
+        self._sha256 = golden_sha256(self._golden, self._raw, request.on_progress)
 
     def look(self, path: Path) -> DeviceImage:
         """What the device's image would be."""

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.check import faults_of
-from mtls_ambassador.image.container import Progress, no_progress, opened
+from mtls_ambassador.image.container import opened
 from mtls_ambassador.image.entry import Attributes, FileSystem, Kind, Parts, text
 from mtls_ambassador.image.image import ANY, Image, Selector
 from mtls_ambassador.image.layout import Volume
 from mtls_ambassador.image.overlay import RawFile, Readable
+from mtls_ambassador.image.progress import Progress, no_progress
 from mtls_ambassador.image.tree import Place
 from mtls_ambassador.model.errors import AmbassadorError
 

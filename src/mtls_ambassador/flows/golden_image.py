@@ -3,20 +3,19 @@
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from mtls_ambassador.image.digest import sha256_of
 from mtls_ambassador.image.overlay import RawFile
+from mtls_ambassador.image.progress import Progress, no_progress
 from mtls_ambassador.pki.files import PRIVATE, make_folder, replace
 
-Progress = Callable[[int, int], None]
 _MOST = 64
 _SETTLED = 2 * 10**9
 """Nanoseconds after which a change would show in the file's times."""
 
 
-def golden_sha256(path: Path, raw: RawFile, on_progress: Progress | None = None) -> bytes:
+def golden_sha256(path: Path, raw: RawFile, on_progress: Progress = no_progress) -> bytes:
     """SHA-256 of the image's bytes.
 
     Reading 4 GiB takes seconds and a flashing station does it for each device, so it is remembered in the user's cache

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtls_ambassador.flows.batch_images import Form, ImageOutlet, NewImages, image_suffix
 from mtls_ambassador.flows.edit_image import Edit, UnsoundError
-from mtls_ambassador.flows.golden_image import Progress, golden_sha256
+from mtls_ambassador.flows.golden_image import golden_sha256
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.bmap_file import new_bmap
 from mtls_ambassador.image.container import opened
@@ -17,6 +17,7 @@ from mtls_ambassador.image.entry import Attributes, Entry, Kind, text
 from mtls_ambassador.image.image import Image
 from mtls_ambassador.image.overlay import Overlay, RawFile
 from mtls_ambassador.image.patch import patch_blocks
+from mtls_ambassador.image.progress import Progress
 from mtls_ambassador.image.template import Facts, Rule, Source, Template, check_order
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.pki.mender_conf import merge
@@ -46,21 +47,21 @@ class Plan:
 
 
 @contextmanager
-def image_outlet(golden: Path, plan: Plan, order: Order, out: Path, on_hash: Progress) -> Iterator[ImageOutlet]:
-    """Open and prepare the golden image; it is only read. `on_hash` is told how far its hash is.
+def image_outlet(golden: Path, plan: Plan, order: Order, out: Path, on_progress: Progress) -> Iterator[ImageOutlet]:
+    """Open and prepare the golden image; it is only read.
 
     Raises AmbassadorError when the files cannot be put into it, or the order does not say all that they need.
     """
     rows = order.rows()
     check_order(plan.template, (Facts(row.name, "0", b"", b"", row.device_type, row.identity) for row in rows))
-    with opened(golden, to_write=False) as container:
+    with opened(golden, to_write=False, on_progress=on_progress) as container:
         raw = RawFile(container.descriptor)
         common = common_blocks(raw, str(golden), plan)
         wanted = NewImages(
             # By this process, so that what is unpacked and has no name can be opened by the workers too.
             golden=f"/proc/{os.getpid()}/fd/{container.descriptor}",
             name=str(golden),
-            golden_sha256=golden_sha256(golden, raw, on_hash),
+            golden_sha256=golden_sha256(golden, raw, on_progress),
             common=common,
             rules=tuple(rule for rule in plan.template.rules if rule.is_own),
             roles=plan.template.roles,

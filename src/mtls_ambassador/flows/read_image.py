@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_ambassador.image.container import Progress, no_progress, opened
+from mtls_ambassador.image.container import opened
 from mtls_ambassador.image.entry import Entry, FileSystem, Kind, Parts, text
 from mtls_ambassador.image.image import ANY, Image, Selector
 from mtls_ambassador.image.overlay import RawFile
+from mtls_ambassador.image.progress import Progress, no_progress
 from mtls_ambassador.model.errors import AmbassadorError
 
 

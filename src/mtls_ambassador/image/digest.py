@@ -1,18 +1,16 @@
 """SHA-256 of whole images, as `sha256sum` prints it, without reading holes and without doing twice what is the same."""
 
 import hashlib
-from collections.abc import Callable
 from typing import Any
 
 from mtls_ambassador.image.overlay import RawFile
+from mtls_ambassador.image.progress import Progress, no_progress
 
 _CHUNK = 1 << 20
 _ZEROS = bytes(_CHUNK)
-Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all."""
 
 
-def sha256_of(image: RawFile, on_progress: Progress | None = None) -> bytes:
+def sha256_of(image: RawFile, on_progress: Progress = no_progress) -> bytes:
     """Of the whole image."""
     digest = hashlib.sha256()
     _update(digest, image, 0, image.size, on_progress)
@@ -41,7 +39,7 @@ def _update(
     image: RawFile,
     at: int,
     end: int,
-    on_progress: Progress | None = None,
+    on_progress: Progress = no_progress,
 ) -> None:
     for offset, length in [*image.extents(at, end - at), (end, 0)]:
         while at < offset + length:
@@ -49,5 +47,4 @@ def _update(
             count = min(_CHUNK, (offset if is_hole else offset + length) - at)
             digest.update(_ZEROS[:count] if is_hole else image.read(at, count))
             at += count
-            if on_progress is not None:
-                on_progress(at, end)
+            on_progress("hash", at, end)

@@ -3,12 +3,13 @@
 import fcntl
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mtls_ambassador.image.mapped import Mapped
 from mtls_ambassador.image.overlay import Overlay, RawFile, copy_range
+from mtls_ambassador.image.progress import Progress
 from mtls_ambassador.model.errors import AmbassadorError
 
 _BLKZEROOUT = 0x127F
@@ -16,8 +17,6 @@ _BLKFLSBUF = 0x1261
 _CHUNK = 4 << 20
 Part = tuple[int, int]
 """Offset and length, in bytes."""
-Progress = Callable[[str, int, int], None]
-"""Told what is done, and bytes done and in all."""
 
 
 @contextmanager

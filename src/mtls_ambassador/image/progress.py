@@ -1,0 +1,11 @@
+"""Telling somebody how far long work is."""
+
+from collections.abc import Callable
+
+Progress = Callable[[str, int, int], None]
+"""Told what is done (hash, write, verify, unpack, pack, audit), and how much of how much: bytes, or images."""
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Tells nobody."""
+    del what, done, total
