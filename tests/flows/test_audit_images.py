@@ -180,3 +180,13 @@ def test_many_images_are_told_by_what_is_wrong_with_them(line: Line) -> None:
     assert said.count("ServerCertificate is not set") == 1
     assert "and 9 more" in said
     assert "12 images: 0 ok, 12 warned, 0 failed" in said
+
+
+def test_hundreds_are_looked_into_by_several_processes_with_the_same_result(line: Line, tmp_path: Path) -> None:
+    for number in range(420):
+        shutil.copy(line.home / f"out/cam-{number % 4 + 1}.patch", tmp_path / f"{number:03}.patch")
+    audited = line.audit(tmp_path, code=1)
+    assert list(audited) == [f"{number:03}.patch" for number in range(420)]
+    for number, item in enumerate(audited.values()):
+        assert item["subject"] == f"CN=cam-{number % 4 + 1}"
+        assert "and 101 more" in str(item["findings"])

@@ -1,20 +1,15 @@
 """All images of an order, looked at before they are shipped: each by itself, with each other, and with the manifest."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
 
 from mtls_ambassador.decide.audit_image import Policy, audit_image, duplicates
-from mtls_ambassador.flows.golden_image import golden_sha256
-from mtls_ambassador.flows.image_facts import Measure, image_facts
-from mtls_ambassador.flows.read_image import image_to_read
-from mtls_ambassador.image.container import opened
-from mtls_ambassador.image.image import Image
-from mtls_ambassador.image.overlay import RawFile, laid_over
-from mtls_ambassador.image.patch import SUFFIX, decode_patch
+from mtls_ambassador.flows.look_into_images import golden_opened, look_into_all, new_looker
+from mtls_ambassador.image.patch import SUFFIX
 from mtls_ambassador.image.progress import Progress, no_progress
 from mtls_ambassador.model.device_image import DeviceImage
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
@@ -52,9 +47,11 @@ def audit_images(request: Request) -> list[Audited]:
     """Look at every image. What is wrong with one is a finding; raises only for what cannot be asked at all."""
     files = _files(request)
     audited = []
-    for done, image in enumerate(_look(request, files), 1):
-        audited.append(Audited(files[done - 1], image, audit_image(image, request.policy)))
-        request.on_progress("audit", done, len(files))
+    with golden_opened(request.golden, request.on_progress) if request.golden else nullcontext() as golden:
+        wanted = new_looker(golden, request.authorities, request.policy.now)
+        for done, image in enumerate(look_into_all(files, wanted, request.on_progress), 1):
+            audited.append(Audited(files[done - 1], image, audit_image(image, request.policy)))
+            request.on_progress("audit", done, len(files))
     shared = duplicates(item.image for item in audited)
     for item in audited:
         _add(item, shared.get(item.image.name, []))
@@ -80,43 +77,6 @@ def _files(request: Request) -> list[Path]:
     if request.golden is None and any(item.suffix == SUFFIX for item in files):
         raise UsageError("patches are looked at with the image they belong to: say --golden GOLDEN")
     return files
-
-
-def _look(request: Request, files: list[Path]) -> Iterator[DeviceImage]:
-    measure = Measure(request.authorities, request.policy.now)
-    with ExitStack() as stack:
-        patched = _Patched(stack, request, measure) if request.golden is not None else None
-        for path in files:
-            if patched is not None and path.suffix == SUFFIX:
-                yield patched.look(path)
-                continue
-            try:
-                with image_to_read(path, request.on_progress) as image:
-                    yield image_facts(image, str(path), measure)
-            except AmbassadorError as error:
-                yield DeviceImage(str(path), fault=str(error))
-
-
-class _Patched:
-    """Patches, each seen on the golden image, which is opened once."""
-
-    def __init__(self, stack: ExitStack, request: Request, measure: Measure) -> None:
-        self._golden, self._measure = request.golden or Path(), measure
-        container = stack.enter_context(opened(self._golden, to_write=False, on_progress=request.on_progress))
-        self._raw = RawFile(container.descriptor)
-        self._image = stack.enter_context(Image(self._raw, str(self._golden), 0))
-        self._sha256 = golden_sha256(self._golden, self._raw, request.on_progress)
-
-    def look(self, path: Path) -> DeviceImage:
-        """What the device's image would be."""
-        try:
-            patch = decode_patch(read_file(path, "the patch"), str(path))
-        except AmbassadorError as error:
-            return DeviceImage(str(path), fault=str(error))
-        if patch.golden_sha256 != self._sha256:
-            return DeviceImage(str(path), fault=f"is no patch to {self._golden}, but to another golden image")
-        with self._image.again(laid_over(self._raw, patch.blocks)) as image:
-            return image_facts(image, str(path), self._measure)
 
 
 def _compare(folder: Path, audited: list[Audited], request: Request) -> list[Audited]:
