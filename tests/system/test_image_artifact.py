@@ -1,5 +1,6 @@
 """Mender artifacts: what `image` writes the real mender-artifact validates and reads, and the other way round."""
 
+import hashlib
 import re
 import stat
 from pathlib import Path
@@ -62,6 +63,32 @@ def test_we_read_what_the_real_tool_wrote_over_ours(tmp_path: Path, compression:
     run("mender-artifact", "validate", artifact)
 
 
+def test_zstandard_as_newer_tools_write_it(tmp_path: Path) -> None:
+    """The tool of Debian 12 does not know it: taken apart, compressed, and after the edit put together again for it."""
+    artifact = make_artifact(tmp_path / "a.mender", compression="none")
+    repacked(artifact, "", ".zst", "zstd -q -c")
+    image("install", "-d", f"{artifact}:/etc/new")
+    assert run("tar", "-tf", artifact).split() == [b"version", b"manifest", b"header.tar.zst", b"data/0000.tar.zst"]
+    repacked(artifact, ".zst", "", "zstd -q -d -c")
+    run("mender-artifact", "validate", artifact)
+    assert b"new" in run("debugfs", "-R", "ls /etc", payload_of(artifact, tmp_path))
+
+
+def repacked(artifact: Path, old: str, new: str, command: str) -> None:
+    """Its header and payload go through the command."""
+    folder = artifact.with_name("parts")
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    run("tar", "-xf", artifact, "-C", folder)
+    for part in ("header.tar", "data/0000.tar"):
+        packed = folder / f"{part}{old}"
+        (folder / f"{part}{new}").write_bytes(run(*command.split(), packed))
+    checksum = hashlib.sha256((folder / f"header.tar{new}").read_bytes()).hexdigest()
+    manifest = folder / "manifest"
+    header = re.compile(rf"\w{{64}}  header.tar{old}$", re.MULTILINE)
+    manifest.write_text(header.sub(f"{checksum}  header.tar{new}", manifest.read_text()))
+    run("tar", "-cf", artifact, "version", "manifest", f"header.tar{new}", f"data/0000.tar{new}", folder=folder)
+
+
 def test_a_signature_goes_and_the_person_is_told(tmp_path: Path) -> None:
     key, public = tmp_path / "private.key", tmp_path / "public.key"
     run("openssl", "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", key)
@@ -79,8 +106,8 @@ def test_a_signature_goes_and_the_person_is_told(tmp_path: Path) -> None:
 
 def payload_of(artifact: Path, folder: Path) -> Path:
     """The file system, by tar alone."""
-    run("tar", "-xf", artifact, "-C", folder, "data/0000.tar.gz")
-    run("tar", "-xzf", folder / "data" / "0000.tar.gz", "-C", folder / "data")
+    run("tar", "-xf", artifact, "-C", folder, "--wildcards", "data/0000.tar*")
+    run("tar", "-xf", next((folder / "data").glob("0000.tar*")), "-C", folder / "data")
     return folder / "data" / "rootfs.ext4"
 
 

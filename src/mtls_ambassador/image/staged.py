@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from mtls_ambassador.image.pieces import pieces
+from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki.files import PRIVATE, sync_folder
 
 _PAGE = 4096
@@ -68,13 +69,20 @@ def unnamed_file(folder: Path) -> Iterator[int]:
     try:
         descriptor = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, PRIVATE)
     except OSError:  # a read-only folder, or a file system that has no such files
-        with tempfile.TemporaryFile(prefix="image-") as file:
+        with _file_elsewhere(folder) as file:
             yield file.fileno()
         return
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _file_elsewhere(folder: Path) -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile(prefix="image-")
+    except OSError as error:
+        raise AmbassadorError(f"neither in {folder} nor in TMPDIR can a file be made: {error.strerror}") from error
 
 
 def write_sparse(descriptor: int, chunks: Iterable[bytes]) -> None:
