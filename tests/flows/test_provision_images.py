@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from mtls_ambassador.image.patch import decode_patch
 from support.golden import CERTIFICATE, GATEWAY, KEY, Line, e2fsck, make_golden, read_image
+from support.images import BOOT, make_system
 
 ORDER = "name,device_type,identity.mac,O\n" + "".join(
     f"cam-{n},raspberrypi4,52:54:00:00:00:{n:02x},Acme {'x' * (n % 7)}\n" for n in range(1, 31)
@@ -271,3 +272,14 @@ def test_full_images_of_a_golden_image_with_a_block_map_have_one_that_bmaptool_t
             assert read_image(target, path) == read_image(image, path)
         for number in (2, 3, 4):
             e2fsck(target, number)
+
+
+def test_a_private_key_is_not_put_on_fat(line: Line, tmp_path: Path) -> None:
+    golden, line.golden = line.golden, tmp_path / "card.img"
+    make_system(line.golden, BOOT)
+    try:
+        said = line.provision("--count", "1", "--name", "fat-{n}", out="fat", code=1)
+    finally:
+        line.golden = golden
+    assert "is on FAT, which keeps no permissions" in said
+    assert "say what to make: --order ORDER.csv" in line.provision(code=2)

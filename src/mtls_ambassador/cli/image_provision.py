@@ -64,6 +64,8 @@ def command(**options: Any) -> int:  # noqa: ANN401 - what click read
         return _provision_devices(options)
     if options["shred"]:
         raise UsageError("--shred goes with --devices; with an order no private key is anywhere but in the images")
+    if options["order"] is None and options["count"] is None:
+        raise UsageError("say what to make: --order ORDER.csv, --count N --name 'dev-{n:06}', or --devices DIR")
     order = find_order(options)
     return make_batch(options, order, lambda pki_dir: _opened(options, order, pki_dir))
 

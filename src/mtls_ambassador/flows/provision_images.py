@@ -18,6 +18,7 @@ from mtls_ambassador.image.image import Image
 from mtls_ambassador.image.overlay import Overlay, RawFile
 from mtls_ambassador.image.patch import patch_blocks
 from mtls_ambassador.image.progress import Progress
+from mtls_ambassador.image.superblock import Fat
 from mtls_ambassador.image.template import Facts, Rule, Source, Template, check_order
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.pki.mender_conf import merge
@@ -84,7 +85,7 @@ def common_blocks(raw: RawFile, name: str, plan: Plan) -> Blocks:
     with Image(Overlay(raw), name, plan.now, plan.template.roles) as image:
         edit = Edit(image)
         for rule in plan.template.rules:
-            _refuse_folder(image, rule)
+            _refuse_place(image, rule)
             if rule.source is Source.CONFIGURATION:
                 _put_configuration(edit, rule, plan)
             elif not rule.is_own and (content := _common_content(rule, plan)) is not None:
@@ -98,8 +99,13 @@ def common_blocks(raw: RawFile, name: str, plan: Plan) -> Blocks:
     return blocks
 
 
-def _refuse_folder(image: Image, rule: Rule) -> None:
+def _refuse_place(image: Image, rule: Rule) -> None:
     for place in image.places(rule.path):
+        if rule.source is Source.KEY and isinstance(place.volume.system, Fat):
+            raise AmbassadorError(
+                f"{image.name}:{text(rule.path)} is on FAT, which keeps no permissions: every user of the device could"
+                " read its private key"
+            )
         entry = image.system(place.volume).entry(place.path)
         if entry is not None and entry.kind is Kind.FOLDER:
             raise AmbassadorError(f"{image.name}:{text(rule.path)} is a folder, and shall be a file")
