@@ -108,16 +108,16 @@ def _manifest(content: bytes) -> dict[str, str]:
 
 
 def _refuse_other_kinds(parts: Parts) -> None:
-    info = _json(next((m.content for m in parts.header if m.info.name == "header-info"), b""), "header-info")
-    payloads = info.get("payloads")
-    kinds = [payload.get("type") for payload in payloads] if isinstance(payloads, list) else []
+    known = {member.info.name: member.content for member in parts.header}
+    payloads = _json(known.get("header-info", b""), "header-info").get("payloads")
+    kinds = [item.get("type") for item in payloads if isinstance(item, dict)] if isinstance(payloads, list) else []
     if kinds != [_ROOTFS]:
         raise AmbassadorError(
             f"is a Mender artifact with the payload {', '.join(map(str, kinds)) or 'none'};"
             f" only one {_ROOTFS} can be read and changed"
         )
-    if all(member.info.name != TYPE_INFO for member in parts.header):
-        raise AmbassadorError(f"is a Mender artifact without {TYPE_INFO}")
+    if not isinstance(_json(known.get(TYPE_INFO, b""), TYPE_INFO).get("artifact_provides") or {}, dict):
+        raise AmbassadorError(f"is a Mender artifact whose {TYPE_INFO} says wrongly what it provides")
 
 
 def compare(parts: Parts, name: str, checksum: str) -> None:
