@@ -19,7 +19,7 @@ Examples:
   mtls-ambassador image apply order-1/cam-000042.patch golden.sdimg /dev/sdb --patch-only --shred
   mtls-ambassador image apply order-1/cam-000042.patch golden.img.xz cam-000042.img
 \b
-A disk is refused while it, or a partition of it, is mounted or in use; before a whole disk is written you are asked.
+A disk is refused while it, or a partition of it, is mounted or in use; before it is written you are asked.
 """
 
 
@@ -28,7 +28,7 @@ A disk is refused while it, or a partition of it, is mounted or in use; before a
 @click.argument("golden", type=click.Path(path_type=Path))
 @click.argument("target", metavar="DEVICE|FILE", type=click.Path(path_type=Path))
 @click.option("--patch-only", is_flag=True, help="The golden image is on the disk already: write the patch alone.")
-@click.option("--yes", is_flag=True, help="Do not ask before a whole disk.")
+@click.option("--yes", is_flag=True, help="Do not ask before a disk is written.")
 @click.option(
     "--shred", is_flag=True, help="Overwrite and remove the patch, a copy of the device's private key, after."
 )

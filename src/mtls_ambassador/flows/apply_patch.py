@@ -12,6 +12,7 @@ from mtls_ambassador.image.flash import compare, exclusive, forget_cached, write
 from mtls_ambassador.image.mapped import Mapped
 from mtls_ambassador.image.overlay import RawFile, laid_over
 from mtls_ambassador.image.patch import Patch, decode_patch
+from mtls_ambassador.image.partition_table import read_table
 from mtls_ambassador.image.progress import Progress
 from mtls_ambassador.image.target import Disk, look_at, refusal
 from mtls_ambassador.image.undo import read_back, write_blocks
@@ -32,7 +33,7 @@ class Request:
     is_golden_there: bool
     """On a disk: the golden image is on it already."""
     confirm: Callable[[Disk], None]
-    """Asked before a whole disk; raises to refuse."""
+    """Asked before a disk is written; raises to refuse."""
     on_progress: Progress
 
 
@@ -87,10 +88,9 @@ def _check_golden(patch: Patch, request: Request, golden: RawFile) -> None:
 
 
 def _to_disk(request: Request, patch: Patch, golden: RawFile, disk: Disk) -> Applied:
-    if why := refusal(disk, golden.size):
+    if why := refusal(disk, golden.size, is_table=read_table(golden).kind != "none"):
         raise AmbassadorError(why)
-    if disk.is_whole:
-        request.confirm(disk)
+    request.confirm(disk)
     with exclusive(request.target) as descriptor:
         if request.is_golden_there:
             return _patched(descriptor, request, patch, golden)

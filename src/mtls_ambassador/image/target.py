@@ -36,8 +36,13 @@ class Disk:
         return f"{self.path}: {self.model or 'unknown model'}, {self.size / 1e9:.1f} GB, {kind}"
 
 
-def refusal(disk: Disk, size: int) -> str:
-    """Why an image of `size` bytes must not be written there; empty when it may. Fails closed."""
+def refusal(disk: Disk, size: int, *, is_table: bool) -> str:
+    """Why an image of `size` bytes must not be written there; empty when it may. Fails closed.
+
+    One that `is_table` has partitions of its own.
+    """
+    if is_table and not disk.is_whole:
+        return f"{disk.path}: is a partition, and the image is one of a whole disk: name the disk"
     if disk.mounts:
         return f"{disk.path}: is mounted at {', '.join(disk.mounts)}; unmount it first, if it is the right one"
     if disk.users:

@@ -11,7 +11,8 @@ CARD = Disk(Path("/dev/sdz"), 8_000_000_000, "SanDisk Ultra", True, True, False,
 
 
 def test_a_card_nobody_uses_may_be_written() -> None:
-    assert refusal(CARD, 8_000_000_000) == ""
+    assert refusal(CARD, 8_000_000_000, is_table=True) == ""
+    assert refusal(replace(CARD, is_whole=False), 8_000_000_000, is_table=False) == ""
     assert CARD.described == "/dev/sdz: SanDisk Ultra, 8.0 GB, removable"
 
 
@@ -21,11 +22,12 @@ def test_a_card_nobody_uses_may_be_written() -> None:
         (replace(CARD, mounts=("/", "/boot/efi")), "is mounted at /, /boot/efi; unmount it first"),
         (replace(CARD, users=("swap", "md0")), "is in use by swap, md0"),
         (replace(CARD, is_read_only=True), "is read-only"),
+        (replace(CARD, is_whole=False), "is a partition, and the image is one of a whole disk"),
         (replace(CARD, size=7_999_999_999), "has 7999999999 bytes, and the image 8000000000"),
     ],
 )
 def test_all_others_are_refused_with_the_reason(disk: Disk, said: str) -> None:
-    assert said in refusal(disk, 8_000_000_000)
+    assert said in refusal(disk, 8_000_000_000, is_table=True)
 
 
 def test_a_disk_that_is_not_removable_is_said_to_be_that() -> None:
