@@ -11,8 +11,8 @@ from mtls_ambassador.image.container import opened
 from mtls_ambassador.image.flash import compare, exclusive, forget_cached, write_image
 from mtls_ambassador.image.mapped import Mapped
 from mtls_ambassador.image.overlay import RawFile, laid_over
-from mtls_ambassador.image.patch import Patch, decode_patch
 from mtls_ambassador.image.partition_table import read_table
+from mtls_ambassador.image.patch import Patch, decode_patch
 from mtls_ambassador.image.progress import Progress
 from mtls_ambassador.image.target import Disk, look_at, refusal
 from mtls_ambassador.image.undo import read_back, write_blocks
