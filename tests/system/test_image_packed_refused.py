@@ -59,5 +59,5 @@ def test_what_is_packed_twice(tmp_path: Path) -> None:
 def test_folders_and_empty_files(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty.img").touch()
-    assert "irectory" in image("ls", tmp_path / "folder", code=1)
+    assert "is a folder" in image("ls", tmp_path / "folder", code=1)
     image("ls", tmp_path / "empty.img", code=1)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _HEAD = 512
 _PACKED = (b"\x1f\x8b", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"BZh", b"PK\3\4", b"version\0", b"\x3a\xff\x26\xed")
 _SKIPPABLE = b"\x2a\x4d\x18"
+_MAX_NAME = 240
+"""Bytes of an image's name: a longer one leaves no room for the names of the files beside it."""
 
 
 class Container(Protocol):
@@ -87,10 +90,13 @@ def opened(
     Its kind is told by its first bytes. What is packed takes room for the content in its folder, or in TMPDIR. Mender
     artifacts hold no disk, and are taken only by who says so. Raises AmbassadorError when it cannot be opened.
     """
-    path = path.resolve()
-    with _locked(path, to_write=to_write or Undo(path).is_there) as descriptor:
-        if Undo(path).is_there:
-            Undo(path).roll_back(descriptor)
+    try:
+        path = path.resolve(strict=True)
+        _refuse_kind(path, path.stat().st_mode, to_write=to_write)
+    except (OSError, RuntimeError) as error:  # the latter for links in a circle
+        raise AmbassadorError(f"{path}: {getattr(error, 'strerror', error)}") from error
+    with _locked(path, to_write=to_write) as descriptor:
+        Undo(path).settle(descriptor)
         wrapping = _wrapping(path, descriptor)
         if wrapping is None:
             yield Plain(path, descriptor)
@@ -121,18 +127,36 @@ def _wrapping(path: Path, descriptor: int) -> "Wrapping | None":
     return None
 
 
+def _refuse_kind(path: Path, mode: int, *, to_write: bool) -> None:
+    """What is no file is not even opened: a pipe would never end."""
+    if len(os.fsencode(path.name)) > _MAX_NAME:
+        raise AmbassadorError(f"{path}: its name is too long for the files beside it; {_MAX_NAME} bytes are the most")
+    if stat.S_ISREG(mode) or (stat.S_ISBLK(mode) and not to_write):
+        return
+    if stat.S_ISBLK(mode):
+        raise AmbassadorError(f"{path}: is a disk; change the image in a file, then write that to it")
+    raise AmbassadorError(f"{path}: is {'a folder' if stat.S_ISDIR(mode) else 'no file'}, and no disk image")
+
+
 @contextmanager
 def _locked(path: Path, *, to_write: bool) -> Iterator[int]:
+    """The file, opened, for writing also when an interrupted edit must be undone."""
     while True:
+        is_writable = to_write or Undo(path).is_there
+        descriptor = _open(path, is_writable=is_writable)
         try:
-            descriptor = os.open(path, (os.O_RDWR if to_write else os.O_RDONLY) | os.O_CLOEXEC)
-        except OSError as error:
-            raise AmbassadorError(f"{path}: {error.strerror}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if to_write else fcntl.LOCK_SH)
-            # Whoever held the lock may have put another file in its place.
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
+            fcntl.flock(descriptor, fcntl.LOCK_EX if is_writable else fcntl.LOCK_SH)
+            # Whoever held the lock may have put another file in its place, or died.
+            if os.path.samestat(os.fstat(descriptor), path.stat()) and is_writable >= Undo(path).is_there:
                 yield descriptor
                 return
         finally:
             os.close(descriptor)
+
+
+def _open(path: Path, *, is_writable: bool) -> int:
+    try:
+        return os.open(path, (os.O_RDWR if is_writable else os.O_RDONLY) | os.O_CLOEXEC)
+    except OSError as error:
+        why = "; an edit of it was interrupted, and is undone first, which needs writing" if Undo(path).is_there else ""
+        raise AmbassadorError(f"{path}: {error.strerror}{why}") from error

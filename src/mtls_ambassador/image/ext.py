@@ -252,7 +252,12 @@ class ExtFileSystem:
         return found
 
     def _content(self, inode: int) -> Iterator[bytes]:
-        length = max(1, min(self._read(inode).size, _CHUNK))
+        size = self._read(inode).size
+        if size > self._found.size:  # by which a damaged inode would have us write zeros for years
+            raise AmbassadorError(
+                f"{self._where}: inode {inode} has {size} bytes, more than its file system: damaged, or mostly a hole"
+            )
+        length = max(1, min(size, _CHUNK))
         file, buffer, count = HANDLE(), c.create_string_buffer(length), c.c_uint()
         self._call((), "ext2fs_file_open", inode, 0, c.byref(file))
         try:

@@ -43,7 +43,7 @@ class FatFileSystem:
     def entries(self, path: Parts) -> list[Entry]:
         """What is in a folder."""
         said = self._run("mdir", "-a", _inside(path)).decode(errors="surrogateescape")
-        found = [_read_line(line) for line in said.splitlines()]
+        found = [_read_line(line) for line in said.split("\n")]
         return sorted(
             (entry for entry in found if entry and entry.name not in {".", ".."}), key=lambda entry: entry.name
         )
@@ -160,11 +160,18 @@ def _read_line(line: str) -> Entry | None:
         return None
     suffix = found["suffix"].rstrip()
     short = found["stem"].rstrip() + (f".{suffix}" if suffix else "")
-    time = datetime.strptime(found["time"], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
     is_folder = "<DIR>" in found["size"]
     size = 0 if is_folder else int(found["size"].replace(" ", ""))
     kind, mode = (Kind.FOLDER, _FOLDER_MODE) if is_folder else (Kind.FILE, _FULL_MODE)
-    return Entry(found["long"] or short, kind, mode, 0, 0, size, int(time.timestamp()))
+    return Entry(found["long"] or short, kind, mode, 0, 0, size, _time(found["time"]))
+
+
+def _time(said: str) -> int:
+    """Seconds since 1970; 0 for what is no time, which is what a system without a clock leaves."""
+    try:
+        return int(datetime.strptime(said, "%Y-%m-%d %H:%M").replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        return 0
 
 
 def _said(stderr: bytes) -> str:

@@ -48,13 +48,18 @@ class RawFile:
         return self._size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Exactly `length` bytes."""
-        data = os.pread(self.descriptor, length, offset)
-        while len(data) < length:
-            more = os.pread(self.descriptor, length - len(data), offset + len(data))
-            if not more:
-                raise AmbassadorError(f"the image ends at byte {self._size}, before byte {offset + length}: truncated?")
-            data += more
+        """Exactly `length` bytes. Raises AmbassadorError when they are not all there, or cannot be read."""
+        data = b""
+        try:
+            while len(data) < length and offset + length <= self._size:
+                more = os.pread(self.descriptor, length - len(data), offset + len(data))
+                if not more:
+                    break
+                data += more
+        except OSError as error:
+            raise AmbassadorError(f"byte {offset} of the image on: {error.strerror}") from error
+        if len(data) < length:
+            raise AmbassadorError(f"the image ends at byte {self._size}, before byte {offset + length}: truncated?")
         return data
 
     @property

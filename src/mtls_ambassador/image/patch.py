@@ -10,6 +10,8 @@ from mtls_ambassador.model.errors import AmbassadorError
 
 KIND = "mtls-ambassador patch 1"
 SUFFIX = ".patch"
+MAX_BYTES = 256 << 20
+"""Of blocks in one patch, unpacked; what devices differ in is a few thousand."""
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -27,14 +29,14 @@ class Patch:
     """By their offset in the image."""
 
     def encoded(self) -> bytes:
-        """The bytes of the file."""
+        """The bytes of the file. Raises AmbassadorError for more than MAX_BYTES."""
         facts = {
             "device": self.device,
             "golden_sha256": self.golden_sha256.hex(),
             "golden_size": self.golden_size,
             "certificate_sha256": self.certificate_sha256.hex(),
         }
-        return encode(KIND, facts, self.blocks)
+        return encode(KIND, facts, self.blocks, MAX_BYTES)
 
 
 def patch_blocks(seen: Overlay) -> dict[int, bytes]:
@@ -51,12 +53,15 @@ def patch_blocks(seen: Overlay) -> dict[int, bytes]:
 
 def decode_patch(data: bytes, name: str) -> Patch:
     """Read it back. Fails closed: raises AmbassadorError for what is damaged, no patch, or reaches out of the image."""
-    file = decode(KIND, data, name)
+    try:
+        file = decode(KIND, data, name, MAX_BYTES)
+    except AmbassadorError as error:
+        raise AmbassadorError(f"{error}; take the patch from its order's folder again") from error
     try:
         patch = Patch(
             _text(file.facts["device"]),
             _hash(file.facts["golden_sha256"]),
-            int(file.facts["golden_size"]),
+            _number(file.facts["golden_size"]),
             _hash(file.facts["certificate_sha256"]),
             file.blocks,
         )
@@ -68,8 +73,14 @@ def decode_patch(data: bytes, name: str) -> Patch:
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
-    if not isinstance(value, str):
-        raise TypeError("not a text")
+    if not isinstance(value, str) or not value.isprintable():
+        raise TypeError("not a text that can be printed")
+    return value
+
+
+def _number(value: Any) -> int:  # noqa: ANN401 - any JSON
+    if type(value) is not int:
+        raise TypeError("not a whole number")
     return value
 
 
