@@ -17,7 +17,7 @@ else:
 
 HEAD = 1 << 16
 """Bytes from a file's beginning that tell how it was packed."""
-_GZIP_PIECE = 4 << 20
+_GZIP_PIECE = 2 << 20
 _GZIP_LEVELS = {2: 9, 4: 1}
 """By what the header says of the effort (RFC 1952, XFL)."""
 _HAS_EXTRA, _HAS_NAME = 4, 8
