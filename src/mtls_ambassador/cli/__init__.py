@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except AmbassadorError as error:
         for line in str(error).splitlines():
-            sys.stderr.write(f"mtls-ambassador: {line}\n")
+            shown = "".join(char if char.isprintable() else "?" for char in line)
+            sys.stderr.write(f"mtls-ambassador: {shown}\n")
         return 2 if isinstance(error, UsageError) else 1
     return result if isinstance(result, int) else 0

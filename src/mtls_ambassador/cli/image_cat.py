@@ -1,10 +1,10 @@
 """`mtls-ambassador image cat`: a file of an image, on standard output."""
 
-import sys
 from typing import Any
 
 import click
 
+from mtls_ambassador.cli.image_output import write_out
 from mtls_ambassador.cli.image_path import partition_options, required, selector
 from mtls_ambassador.cli.image_progress import Bars
 
@@ -25,6 +25,4 @@ def command(file: str, **options: Any) -> None:  # noqa: ANN401 - what click rea
     at = required(file)
     with Bars() as bars, image_to_read(at.image, bars.show) as image:
         bars.pause()
-        for chunk in open_file(image, at.path, selector(options)).chunks():
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+        write_out(open_file(image, at.path, selector(options)).chunks())

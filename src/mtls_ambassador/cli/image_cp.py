@@ -1,12 +1,12 @@
 """`mtls-ambassador image cp`: a file into an image, or out of it."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from mtls_ambassador.cli.image_edit import change, read_host_file
+from mtls_ambassador.cli.image_output import write_out
 from mtls_ambassador.cli.image_path import ImagePath, attributes, partition_options, selector, split
 from mtls_ambassador.cli.image_progress import Bars
 from mtls_ambassador.model.errors import UsageError
@@ -17,7 +17,6 @@ Examples:
   mtls-ambassador image cp mender.conf mender-disk-image.sdimg:/etc/mender/mender.conf
   mtls-ambassador image cp - mender-disk-image.sdimg:/etc/issue < issue
 """
-_PRIVATE = 0o600
 
 
 @click.command("cp", epilog=EPILOG)
@@ -31,23 +30,23 @@ def command(source: str, target: str, **options: Any) -> None:  # noqa: ANN401 -
     One of FROM and TO is IMAGE:/path; the other a file, or - for standard input (then with mode 600) or output.
     """
     from_image, to_image = split(source), split(target)
-    if (from_image is None) == (to_image is None):
-        raise UsageError("one of the two must be IMAGE:/path, the other a file")
+    if from_image is not None and to_image is not None:
+        raise UsageError("both are in images: copy out to a file, then that into the other image")
     if from_image is not None:
         _copy_out(from_image, target, options)
     elif to_image is not None:
         _copy_in(source, to_image, options)
+    else:
+        raise UsageError(
+            "one of the two must be IMAGE:/path, such as mender-disk-image.sdimg:/etc/mender/mender.conf, and the image"
+            " a file that is there"
+        )
 
 
 def _copy_in(source: str, at: ImagePath, options: dict[str, Any]) -> None:
-    content, name = read_host_file(source)
-    wanted = attributes(_PRIVATE if source == "-" else Path(source).stat().st_mode & 0o7777)
-    change(
-        at,
-        selector(options),
-        wanted.mtime,
-        lambda edit: edit.put(at.named(name), name, content, wanted, parents=options["parents"]),
-    )
+    file = read_host_file(source, at)
+    wanted = attributes(file.mode)
+    change(at, selector(options), wanted.mtime, lambda edit: file.put(edit, at, wanted, parents=options["parents"]))
 
 
 def _copy_out(at: ImagePath, target: str, options: dict[str, Any]) -> None:
@@ -57,8 +56,6 @@ def _copy_out(at: ImagePath, target: str, options: dict[str, Any]) -> None:
         bars.pause()
         file = open_file(image, at.path, selector(options))
         if target == "-":
-            for chunk in file.chunks():
-                sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
+            write_out(file.chunks())
         else:
             save(file, Path(target))

@@ -1,7 +1,9 @@
 """What the `image` commands that change an image share."""
 
+import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +11,15 @@ import click
 
 from mtls_ambassador.cli.image_path import ImagePath
 from mtls_ambassador.cli.image_progress import Bars
+from mtls_ambassador.cli.pki_store import printable
+from mtls_ambassador.image.entry import Attributes, text
 from mtls_ambassador.image.image import Selector
-from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.model.errors import AmbassadorError, UsageError
 
 if TYPE_CHECKING:
     from mtls_ambassador.flows.edit_image import Edit
+
+_PRIVATE = 0o600
 
 
 def change(at: ImagePath, selector: Selector, now: int, act: Callable[["Edit"], None]) -> None:
@@ -23,15 +29,36 @@ def change(at: ImagePath, selector: Selector, now: int, act: Callable[["Edit"], 
     with Bars() as bars:
         edit = edit_image(at.image, selector, now, act, bars.show)
     for note in edit.notes():
-        click.echo(note, err=True)
+        click.echo(printable(note), err=True)
 
 
-def read_host_file(word: str) -> tuple[bytes, str]:
-    """Content and name of a file of this machine; `-` is standard input."""
-    if word == "-":
-        return sys.stdin.buffer.read(), "stdin"
-    path = Path(word)
-    try:
-        return path.read_bytes(), path.name
-    except OSError as error:
-        raise AmbassadorError(f"{path}: {error.strerror}") from error
+@dataclass(frozen=True, slots=True)
+class HostFile:
+    """A file of this machine."""
+
+    content: bytes = field(repr=False)
+    mode: int
+    """Permissions."""
+    name: str
+    """Empty for standard input."""
+
+    def put(self, edit: "Edit", at: ImagePath, wanted: Attributes, *, parents: bool) -> None:
+        """Put it into an image: where a folder is, under its own name in that."""
+        if self.name:
+            edit.put(at.named(self.name), self.name, self.content, wanted, parents=parents)
+        else:
+            edit.put_file(at.path, self.content, wanted, parents=parents)
+
+
+def read_host_file(word: str, at: ImagePath) -> HostFile:
+    """The file that is to be put into an image; `-` is standard input."""
+    if word != "-":
+        path = Path(word)
+        try:
+            with path.open("rb") as file:
+                return HostFile(file.read(), os.fstat(file.fileno()).st_mode & 0o7777, path.name)
+        except OSError as error:
+            raise AmbassadorError(f"{path}: {error.strerror}") from error
+    if at.is_folder or not at.path:
+        raise UsageError(f"{at.image}:{text(at.path)} is a folder; say under which name in it standard input goes")
+    return HostFile(sys.stdin.buffer.read(), _PRIVATE, "")

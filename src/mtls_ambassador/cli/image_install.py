@@ -42,10 +42,5 @@ def command(words: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - w
     if is_folder:
         change(at, selector(options), wanted.mtime, lambda edit: edit.make_folder(at.path, wanted))
         return
-    content, name = read_host_file(words[0])
-    change(
-        at,
-        selector(options),
-        wanted.mtime,
-        lambda edit: edit.put(at.named(name), name, content, wanted, parents=options["parents"]),
-    )
+    file = read_host_file(words[0], at)
+    change(at, selector(options), wanted.mtime, lambda edit: file.put(edit, at, wanted, parents=options["parents"]))

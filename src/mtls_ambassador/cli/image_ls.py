@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mtls_ambassador.cli.image_path import ImagePath, partition_options, selector, split
+from mtls_ambassador.cli.image_output import write_out
+from mtls_ambassador.cli.image_path import partition_options, selector, split
 from mtls_ambassador.cli.image_progress import Bars
 from mtls_ambassador.cli.pki_store import json_option, printable
+from mtls_ambassador.image.superblock import Ext, Fat
 
 if TYPE_CHECKING:
     from mtls_ambassador.image.entry import Entry
     from mtls_ambassador.image.image import Image
+    from mtls_ambassador.image.layout import Volume
 
 EPILOG = """\b
 Examples:
   mtls-ambassador image ls mender-disk-image.sdimg
   mtls-ambassador image ls mender-disk-image.sdimg:/data/mender
 """
+_HEAD = f"{'no':>2} {'start':>12} {'size':>12}  {'type':<8} {'system':<8} {'label':<12} part"
 _TYPES = {"file": stat.S_IFREG, "folder": stat.S_IFDIR, "link": stat.S_IFLNK, "other": 0}
 
 
@@ -32,24 +36,27 @@ def command(place: str, **options: Any) -> None:  # noqa: ANN401 - what click re
     """List a folder or file of an image; without a path its partitions, and which part each plays for Mender."""
     from mtls_ambassador.flows.read_image import image_to_read, listed  # noqa: PLC0415 - not for --help
 
-    at = split(place) or ImagePath(Path(place), (), is_folder=False)
-    is_whole = ":" not in place or Path(place).is_file()
-    with Bars() as bars, image_to_read(at.image, bars.show) as image:
+    chosen = selector(options)
+    at = split(place)
+    with Bars() as bars, image_to_read(at.image if at else Path(place), bars.show) as image:
         bars.pause()
-        if is_whole and not selector(options).is_given:
+        if at is None and not chosen.is_given:
             _tell_partitions(image, as_json=options["as_json"])
             return
-        entries = listed(image, at.path, selector(options))
+        entries = listed(image, at.path if at else (), chosen)
     if options["as_json"]:
-        click.echo(json.dumps([_facts(entry) for entry in entries], indent=2))
-        return
-    for entry in entries:
-        click.echo(_line(entry))
+        _print(json.dumps([_facts(entry) for entry in entries], indent=2))
+    else:
+        _print(*map(_line, entries))
+
+
+def _print(*lines: str) -> None:
+    write_out(f"{line}\n".encode() for line in lines)
 
 
 def _facts(entry: "Entry") -> dict[str, object]:
     facts: dict[str, object] = {
-        "name": entry.name.encode(errors="surrogateescape").decode(errors="replace"),
+        "name": _text(entry.name),
         "type": entry.kind.value,
         "mode": f"{entry.mode:04o}",
         "uid": entry.uid,
@@ -57,7 +64,12 @@ def _facts(entry: "Entry") -> dict[str, object]:
         "size": entry.size,
         "mtime": entry.mtime,
     }
-    return facts | ({"target": entry.target} if entry.target else {})
+    return facts | ({"target": _text(entry.target)} if entry.target else {})
+
+
+def _text(name: str) -> str:
+    """What JSON can hold of a name whose bytes are no UTF-8."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _line(entry: "Entry") -> str:
@@ -68,32 +80,33 @@ def _line(entry: "Entry") -> str:
 
 
 def _tell_partitions(image: "Image", *, as_json: bool) -> None:
-    rows = [
-        {
-            "number": volume.partition.number,
-            "start": volume.partition.start,
-            "size": volume.partition.size,
-            "type": volume.partition.type,
-            "name": volume.partition.name,
-            "file_system": volume.system.type if volume.system else "",
-            "label": volume.system.label if volume.system else "",
-            "role": image.layout.role(volume),
-            "write_fault": volume.system.write_fault() if volume.system else "",
-        }
-        for volume in image.volumes
-    ]
+    rows = [_partition(image, volume) for volume in image.volumes]
     if as_json:
-        facts = {"table": image.table.kind, "partitions": rows, "faults": list(image.table.faults)}
-        click.echo(json.dumps(facts, indent=2))
+        _print(json.dumps({"table": image.table.kind, "partitions": rows, "faults": image.table.faults}, indent=2))
         return
-    click.echo(f"{'no':>2} {'start':>12} {'size':>12}  {'type':<8} {'system':<8} {'label':<12} part")
-    for row in rows:
-        label = printable(str(row["label"] or row["name"]))
-        kind = str(row["type"])[:8]
-        head = f"{row['number']:>2} {row['start']:>12} {row['size']:>12}  {kind:<8} {row['file_system']:<8} {label:<12}"
-        click.echo(f"{head} {row['role']}".rstrip())
-    for fault in image.table.faults:
-        click.echo(f"warning: {fault}", err=True)
-    for row in rows:
-        if row["write_fault"] and row["file_system"] in {"ext2", "ext3", "ext4", "vfat"}:
-            click.echo(f"warning: partition {row['number']} {row['write_fault']}", err=True)
+    _print(_HEAD, *map(_row, rows))
+    known = [volume for volume in image.volumes if isinstance(volume.system, Ext | Fat)]
+    warnings = [(f"{volume.where} {fault}") for volume in known if (fault := image.write_fault(volume))]
+    for warning in (*image.table.faults, *warnings):
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _partition(image: "Image", volume: "Volume") -> dict[str, object]:
+    partition, system = volume.partition, volume.system
+    return {
+        "number": partition.number,
+        "start": partition.start,
+        "size": partition.size,
+        "type": partition.type,
+        "name": partition.name,
+        "file_system": system.type if system else "",
+        "label": system.label if system else "",
+        "role": image.layout.role(volume),
+        "write_fault": image.write_fault(volume),
+    }
+
+
+def _row(row: dict[str, object]) -> str:
+    label, kind = printable(str(row["label"] or row["name"])), str(row["type"])[:8]
+    place = f"{row['number'] or '-':>2} {row['start']:>12} {row['size']:>12}"
+    return f"{place}  {kind:<8} {row['file_system']:<8} {label:<12} {row['role']}".rstrip()

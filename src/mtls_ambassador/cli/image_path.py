@@ -1,6 +1,7 @@
 """How the `image` commands are told of files in images: IMAGE:/path, with --partition or --label."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from mtls_ambassador.model.errors import UsageError
 Command = TypeVar("Command", bound=Callable[..., Any])
 SUFFIXES = (".sdimg", ".img", ".uefiimg", ".biosimg", ".gptimg", ".wic", ".mender", ".ext2", ".ext3", ".ext4", ".vfat")
 _PACKED = (".gz", ".xz", ".zst", ".bz2", ".zip")
-_OCTAL = frozenset("01234567")
+_MODE = re.compile(r"(?:0o)?0*([0-7]{1,4})")
+_EPOCH = re.compile(r"[0-9]{1,10}")
+_LAST_TIME = 2**32 - 1
+"""What ext2 and FAT can hold as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +41,20 @@ class ImagePath:
 def split(given: str) -> ImagePath | None:
     """IMAGE:/path; None when no image is named, and the text is a file's own path.
 
-    What stands before a colon is an image if there is such a file, or if its name ends like an image's.
+    What stands before a colon is an image if there is such a file, or if its name ends like an image's; not when the
+    whole is a file that is there.
     """
-    at = given.find(":")
+    at = -1 if _is_file(given) else given.find(":")
     while at > 0:
         name = given[:at]
-        if Path(name).is_file() or _looks_like_image(name):
+        if _is_file(name) or _looks_like_image(name):
             return ImagePath(Path(name), parse_path(given[at + 1 :]), given.endswith("/"))
         at = given.find(":", at + 1)
     return None
+
+
+def _is_file(name: str) -> bool:
+    return os.path.isfile(name)  # noqa: PTH113 - Path's raises for a name that is too long
 
 
 def _looks_like_image(name: str) -> bool:
@@ -54,10 +63,13 @@ def _looks_like_image(name: str) -> bool:
 
 
 def required(given: str) -> ImagePath:
-    """IMAGE:/path. Raises UsageError when it is not."""
+    """IMAGE:/path, whatever IMAGE is. Raises UsageError when no path is said."""
     found = split(given)
     if found is None:
-        raise UsageError(f"{given}: say IMAGE:/path, such as mender-disk-image.sdimg:/data/mender/mender-cert.pem")
+        name, colon, path = given.partition(":")
+        if not name or not colon:
+            raise UsageError(f"{given}: say IMAGE:/path, such as mender-disk-image.sdimg:/data/mender/mender-cert.pem")
+        found = ImagePath(Path(name), parse_path(path), path.endswith("/"))
     return found
 
 
@@ -71,24 +83,26 @@ def partition_options(command: Command) -> Command:
 def selector(options: dict[str, Any]) -> Selector:
     """What the two options say."""
     if options["partition"] is not None and options["label"] is not None:
-        raise UsageError("--partition and --label exclude each other")
+        raise UsageError("--partition and --label exclude each other: name the partition by one of them")
     return Selector(options["partition"], options["label"])
 
 
 def parse_mode(given: str) -> int:
     """Permission bits: octal whether it begins with 0, 0o or neither, as for chmod."""
-    digits = given.removeprefix("0o")
-    if not digits or not set(digits) <= _OCTAL or int(digits, 8) > 0o7777:  # noqa: PLR2004 - all permission bits
+    found = _MODE.fullmatch(given)
+    if found is None:
         raise UsageError(f"-m {given}: a mode is an octal number up to 7777, such as 600")
-    return int(digits, 8)
+    return int(found[1], 8)
 
 
 def now() -> int:
     """The time for what changes: SOURCE_DATE_EPOCH where that is set (reproducible-builds.org), else this second."""
     given = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if given and not given.isdecimal():
-        raise UsageError(f"SOURCE_DATE_EPOCH={given}: must be seconds since 1970")
-    return int(given) if given else int(time.time())
+    if not given:
+        return int(time.time())
+    if not _EPOCH.fullmatch(given) or int(given) > _LAST_TIME:
+        raise UsageError(f"SOURCE_DATE_EPOCH={given}: must be seconds since 1970, and at most {_LAST_TIME} (year 2106)")
+    return int(given)
 
 
 def attributes(mode: int, uid: int = 0, gid: int = 0) -> Attributes:

@@ -95,10 +95,10 @@ def _to_disk(request: Request, patch: Patch, golden: RawFile, disk: Disk) -> App
         if request.is_golden_there:
             return _patched(descriptor, request, patch, golden)
         parts = write_image(descriptor, golden, Mapped(request.golden, golden), request.on_progress)
-        write_blocks(descriptor, patch.blocks)
+        write_blocks(descriptor, patch.blocks, request.target)
         forget_cached(descriptor)
         disk_now = RawFile(descriptor)
-        read_back(disk_now, patch.blocks)
+        read_back(disk_now, patch.blocks, request.target)
         compare(disk_now, laid_over(golden, patch.blocks), parts, request.on_progress)
         return Applied(patch.device, len(patch.blocks), is_golden_written=True)
 
@@ -137,9 +137,9 @@ def _patched(descriptor: int, request: Request, patch: Patch, golden: RawFile) -
                 f" that of {patch.device}; nothing was written"
             )
         missing[offset] = block
-    write_blocks(descriptor, missing)
+    write_blocks(descriptor, missing, request.target)
     forget_cached(descriptor)
-    read_back(image, patch.blocks)
+    read_back(image, patch.blocks, request.target)
     return Applied(patch.device, len(missing), is_golden_written=False)
 
 
@@ -151,8 +151,8 @@ def _to_new_file(request: Request, patch: Patch, golden: RawFile) -> Applied:
         descriptor = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
         try:
             golden.clone_to(descriptor)
-            write_blocks(descriptor, patch.blocks)
-            read_back(RawFile(descriptor), patch.blocks)
+            write_blocks(descriptor, patch.blocks, target)
+            read_back(RawFile(descriptor), patch.blocks, target)
             staged.rename(target)
         finally:
             os.close(descriptor)

@@ -140,7 +140,11 @@ class Edit:
 
     def verify(self, raw: Readable) -> None:
         """Check every file system that was changed, and read back all that was put. Raises AmbassadorError."""
-        for volume, faults in _checked(raw, self.changed):
+        try:
+            checked = _checked(raw, self.changed)
+        except AmbassadorError as error:
+            raise AmbassadorError(f"{self.image.name}: {error}; nothing was changed") from error
+        for volume, faults in checked:
             if faults:
                 raise UnsoundError(volume, faults)
         with Image(raw, self.image.name, 0) as image:

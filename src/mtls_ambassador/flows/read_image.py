@@ -13,6 +13,8 @@ from mtls_ambassador.image.overlay import RawFile
 from mtls_ambassador.image.progress import Progress, no_progress
 from mtls_ambassador.model.errors import AmbassadorError
 
+_PRIVATE = 0o600
+
 
 @contextmanager
 def image_to_read(path: Path, on_progress: Progress = no_progress) -> Iterator[Image]:
@@ -69,17 +71,24 @@ def listed(image: Image, path: Parts, selector: Selector = ANY) -> list[Entry]:
 
 
 def save(file: ImageFile, target: Path) -> None:
-    """Write it to a file of this machine, with its permissions, whole or not at all."""
-    if target.is_dir():
-        target /= file.path[-1]
-    staged = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
+    """Write it to a file of this machine, with its permissions, whole or not at all.
+
+    What comes from FAT, which has no permissions, is for its owner alone: it may be a key.
+    """
+    mode = file.entry.mode & 0o777 if file.system.type != "vfat" else _PRIVATE
     try:
-        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        if target.is_dir():
+            target /= file.path[-1]
+        if target.exists() and not target.is_file():
+            raise AmbassadorError(f"{target}: is no file, and is not replaced by one; `-` is standard output")
+        place = Path(os.path.realpath(target))  # a link, such as /dev/stdout, stays one
+        staged = place.with_name(f".{place.name}.{os.urandom(4).hex()}")
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
         try:
             with os.fdopen(descriptor, "wb") as out:
                 out.writelines(file.chunks())
-                os.fchmod(out.fileno(), file.entry.mode & 0o777)
-            staged.replace(target)
+                os.fchmod(out.fileno(), mode)
+            staged.replace(place)
         finally:
             staged.unlink(missing_ok=True)
     except OSError as error:

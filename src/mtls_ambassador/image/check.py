@@ -1,6 +1,7 @@
 """Whether a file system is sound, asked of its own checker, which changes nothing: e2fsck -fn, fsck.vfat -n."""
 
 import os
+import re
 import subprocess
 
 from mtls_ambassador.image.layout import Volume
@@ -11,13 +12,34 @@ from mtls_ambassador.model.errors import AmbassadorError
 
 _UNSOUND = "? no"
 """What e2fsck answers itself when it would have repaired something; its exit code does not always tell."""
+_NOISE = re.compile(
+    r"e2fsck \d.*|fsck\.fat \d.*|Pass \d.*|.*: \d+/\d+ files \(.*|.*\*\*\* WARNING: Filesystem still has errors.*"
+    r"|[A-Z][\w ]*\? no|Leaving filesystem unchanged\."
+)
+"""What the checkers say besides what is wrong."""
+_COULD_NOT = 8
+"""Exit codes of e2fsck from here on say that it could not check (e2fsck(8))."""
+_END_OF_TIME = str(2**32 - 1)
 
 
 def faults_of(image: Readable, volume: Volume) -> list[str]:
     """What the checker complains of; nothing when the file system is sound.
 
-    Fails closed: a checker that is missing, or says anything that is not understood, is an error or a fault.
+    Fails closed: raises AmbassadorError when the checker is missing or cannot check, and what it says that is not
+    understood is a fault.
     """
+    try:
+        return _faults_of(image, volume)
+    except AmbassadorError as error:
+        raise AmbassadorError(f"{volume.where} cannot be checked: {error}") from error
+    except OSError as error:
+        raise AmbassadorError(
+            f"{volume.where} cannot be checked: a copy of it in the folder for temporary files (TMPDIR):"
+            f" {error.strerror}"
+        ) from error
+
+
+def _faults_of(image: Readable, volume: Volume) -> list[str]:
     partition = volume.partition
     if isinstance(volume.system, Ext):
         if isinstance(image, RawFile):
@@ -48,26 +70,38 @@ def _is_sound_without_files(image: Readable, partition: Partition) -> bool:
             return False
         os.ftruncate(target, partition.size)
         image.lay_over(target, partition.start, partition.size)
-        return not _e2fsck(target, 0)
+        try:
+            return not _e2fsck(target, 0)
+        except AmbassadorError:
+            return False
 
 
 def _e2fsck(descriptor: int, offset: int) -> list[str]:
     # By descriptor, since e2fsck takes what follows a question mark in a name for options.
     code, said = _run(["e2fsck", "-fn", f"/proc/self/fd/{descriptor}?offset={offset}"], [descriptor], "e2fsprogs")
-    lines = [line for line in said if not line.startswith(("Pass ", "e2fsck "))]
-    if code or any(_UNSOUND in line for line in lines):
-        return lines or [f"e2fsck ended with {code}"]
-    return []
+    if code < 0 or code >= _COULD_NOT:
+        raise AmbassadorError(f"e2fsck ended with {code}: {'; '.join(_complaints(said))}")
+    is_sound = not code and not any(_UNSOUND in line for line in said)
+    return [] if is_sound else _complaints(said) or [f"e2fsck ended with {code}"]
 
 
 def _fsck_vfat(descriptor: int) -> list[str]:
     code, said = _run(["fsck.vfat", "-n", f"/proc/self/fd/{descriptor}"], [descriptor], "dosfstools")
-    lines = [line for line in said if not line.startswith("fsck.fat ") and line != "Leaving filesystem unchanged."]
-    return (lines or [f"fsck.vfat ended with {code}"]) if code else []
+    return (_complaints(said) or [f"fsck.vfat ended with {code}"]) if code else []
+
+
+def _complaints(said: list[str]) -> list[str]:
+    return [line for line in said if not _NOISE.fullmatch(line)]
 
 
 def _run(argv: list[str], descriptors: list[int], package: str) -> tuple[int, list[str]]:
-    environ = {"PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin", "LC_ALL": "C"}
+    """Exit code and lines of a checker, which has nobody's configuration, and a clock ahead of all images' times."""
+    environ = {
+        "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin",
+        "LC_ALL": "C",
+        "E2FSCK_CONFIG": os.devnull,
+        "E2FSCK_TIME": _END_OF_TIME,
+    }
     try:
         done = subprocess.run(  # noqa: S603 - no shell, our own words
             argv,
@@ -79,5 +113,6 @@ def _run(argv: list[str], descriptors: list[int], package: str) -> tuple[int, li
             env=environ,
         )
     except FileNotFoundError:
-        raise AmbassadorError(f"{argv[0]} is needed to check the file system (Debian package {package})") from None
-    return done.returncode, [line.strip() for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
+        raise AmbassadorError(f"{argv[0]} is needed for that (Debian package {package})") from None
+    said = done.stdout.decode(errors="replace").replace(argv[-1].split("?", 1)[0], "it")
+    return done.returncode, [line.strip() for line in said.splitlines() if line.strip()]

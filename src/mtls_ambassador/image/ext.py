@@ -154,7 +154,7 @@ class ExtFileSystem:
         if error.code in UNKNOWN_FEATURES:
             return AmbassadorError(
                 f"{self._where}: has features this machine's e2fsprogs does not know; it must be at least as new as the"
-                f" one that made the image ({', '.join(self._found.features)})"
+                f" one that made the image (features: {self._found.feature_bits})"
             )
         return AmbassadorError(f"{self._at(path)}: {error}")
 

@@ -19,6 +19,8 @@ _LINE = re.compile(
 _NOT_IN_A_NAME = re.compile(r'[\x00-\x1f"*/:<>?\\|\x7f]|[. ]$')
 _PATTERN = re.compile(r"([\[\]])")
 _FULL_MODE, _FOLDER_MODE = 0o755, 0o755
+_FIRST_TIME = 315532800
+"""1980: mtools takes what is before for a time after 2097."""
 
 
 class FatFileSystem:
@@ -27,7 +29,7 @@ class FatFileSystem:
     type = "vfat"
 
     def __init__(self, region: Region, where: str, now: int) -> None:
-        self._region, self._where, self._now = region, where, now
+        self._region, self._where, self._now = region, where, max(now, _FIRST_TIME)
         self._copy: BinaryIO | None = None
         self._is_changed = False
 
@@ -66,7 +68,8 @@ class FatFileSystem:
         with os.fdopen(os.memfd_create("content"), "w+b") as file:
             file.write(content)
             file.flush()
-            os.utime(file.fileno(), (attributes.mtime, attributes.mtime))
+            time = max(attributes.mtime, _FIRST_TIME)
+            os.utime(file.fileno(), (time, time))
             self._change("mcopy", "-o", "-m", f"/proc/self/fd/{file.fileno()}", _inside(path), keep=file.fileno())
 
     def make_folder(self, path: Parts, attributes: Attributes) -> None:

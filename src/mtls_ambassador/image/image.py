@@ -73,17 +73,25 @@ class Image:
         """Its file system. Raises AmbassadorError when it cannot be read here, or is not all there."""
         if (known := self._systems.get(volume)) is not None:
             return known
-        where, partition, found = self._where(volume), volume.partition, volume.system
+        where, found = self._where(volume), volume.system
         if found is None:
             raise AmbassadorError(f"{where}: no file system is in it")
-        if partition.end > self.overlay.size or found.size > partition.size:
-            raise AmbassadorError(
-                f"{where}: needs {found.size} bytes from byte {partition.start} on, and the partition or the image ends"
-                f" before that (image: {self.overlay.size} bytes); is it truncated?"
-            )
+        if missing := self._missing_end(volume):
+            raise AmbassadorError(f"{where}: {missing}")
         opened = self._open(volume, found)
         self._systems[volume] = opened
         return opened
+
+    def write_fault(self, volume: Volume) -> str:
+        """Why a file system must not be written to; empty when it may be, as far as its first bytes tell."""
+        return volume.system.write_fault() or self._missing_end(volume) if volume.system else ""
+
+    def _missing_end(self, volume: Volume) -> str:
+        partition, needs = volume.partition, volume.system.size if volume.system else 0
+        has = min(partition.size, self.overlay.size - partition.start)
+        if has >= max(needs, partition.size):
+            return ""
+        return f"has {max(has, 0)} bytes in the image, and needs {max(needs, partition.size)}: is the image truncated?"
 
     def _open(self, volume: Volume, found: Found) -> "ExtFileSystem | FatFileSystem":
         if isinstance(found, Ext):
@@ -108,7 +116,7 @@ class Image:
 
     def _trees(self, path: Parts, selector: Selector) -> list[Tree]:
         if selector.is_given:
-            return [Tree(choose_volume(self.volumes, selector.number, selector.label), {}, self.system)]
+            return [Tree(self._chosen(selector), {}, self.system)]
         if self.table.kind == "none":
             return [Tree(self.volumes[0], {}, self.system)]
         mounts: dict[Parts, Volume] = {}
@@ -126,6 +134,12 @@ class Image:
         if not roots:
             raise AmbassadorError(self._missing("root", path))
         return [Tree(root, mounts, self.system) for root in roots]
+
+    def _chosen(self, selector: Selector) -> Volume:
+        try:
+            return choose_volume(self.volumes, selector.number, selector.label)
+        except AmbassadorError as error:
+            raise AmbassadorError(f"{self.name}: {error}") from None
 
     def _refuse_other_parts(self, path: Parts) -> None:
         for role, paths in _MOUNTS.items() if self._is_rootfs else ():

@@ -29,7 +29,8 @@ class Volume:
     def where(self) -> str:
         """How it is called in messages."""
         label = f' "{self.system.label}"' if self.system and self.system.label else ""
-        return f"partition {self.partition.number} ({self.system.type if self.system else 'empty'}{label})"
+        number = f"partition {self.partition.number}" if self.partition.number else "its file system"
+        return f"{number} ({self.system.type if self.system else 'empty'}{label})"
 
 
 @dataclass(frozen=True, slots=True)

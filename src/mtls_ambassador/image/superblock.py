@@ -15,7 +15,23 @@ _INCOMPAT = {
     0x10000: "encrypt",
     0x20000: "casefold",
 }
-_RO_COMPAT = {0x100: "quota", 0x200: "bigalloc", 0x400: "metadata_csum", 0x2000: "project", 0x10000: "orphan_present"}
+_RO_COMPAT = {
+    0x100: "quota",
+    0x200: "bigalloc",
+    0x400: "metadata_csum",
+    0x1000: "read-only",
+    0x2000: "project",
+    0x4000: "shared_blocks",
+    0x10000: "orphan_present",
+}
+_KERNELS = "only a mounted kernel keeps it right; make the image without it"
+_REFUSED = {
+    "mmp": _KERNELS,
+    "quota": _KERNELS,
+    "project": _KERNELS,
+    "shared_blocks": "its files share blocks, so that what is removed of one is gone from others; unshare it first",
+    "read-only": "it says that it is never to be written to",
+}
 _HEAD = 68 * 1024
 _OTHERS = (
     ("squashfs", 0, b"hsqs"),
@@ -52,6 +68,10 @@ class Ext:
     """1 when it was unmounted cleanly."""
     last_orphan: int
     """First inode of the list of those deleted while open; 0 when there is none."""
+    journal: int
+    """The journal's inode; 0 when it has none, or has it on another device."""
+    feature_bits: str
+    """All of its features, for a person."""
 
     @property
     def type(self) -> str:
@@ -76,6 +96,8 @@ class Ext:
         A journal that is not replayed would later undo the change; quotas and a second mount would not see it.
         """
         has = set(self.features)
+        if "journal_dev" in has:
+            return "is no file system, but the journal of another"
         if "needs_recovery" in has:
             return (
                 "was not unmounted: its journal must be replayed first, or the next mount undoes the change;"
@@ -83,8 +105,10 @@ class Ext:
             )
         if self.state != 1 or self.last_orphan or "orphan_present" in has:
             return "is marked as not clean: let e2fsck repair it first, see docs/factory/images.md"
-        if refused := has & {"journal_dev", "mmp", "quota", "project"}:
-            return f"has the feature {min(refused)}, which only a mounted kernel keeps right"
+        if "has_journal" in has and not self.journal:
+            return "has its journal on another device, which is not here; make the image with its journal in it"
+        if refused := min(has & _REFUSED.keys(), default=""):
+            return f"has the feature {refused}: {_REFUSED[refused]}"
         return ""
 
 
@@ -148,8 +172,16 @@ def _ext(block: bytes) -> Ext:
     ]
     block_size = 1024 << min(number(0x18), 6)
     blocks = number(4) | (number(0x150) << 32 if "64bit" in features else 0)
-    state = struct.unpack_from("<H", block, 0x3A)[0]
-    return Ext(_label(block[0x78:0x88]), block_size, blocks * block_size, tuple(features), state, number(0xE8))
+    return Ext(
+        label=_label(block[0x78:0x88]),
+        block_size=block_size,
+        size=blocks * block_size,
+        features=tuple(features),
+        state=struct.unpack_from("<H", block, 0x3A)[0],
+        last_orphan=number(0xE8),
+        journal=number(0xE0),
+        feature_bits=f"compat {compat:#x}, incompat {incompat:#x}, ro_compat {ro_compat:#x}",
+    )
 
 
 def _fat(head: bytes) -> Fat:

@@ -41,12 +41,12 @@ class Undo:
     def apply(self, descriptor: int, changes: Blocks, check: Callable[[RawFile], None]) -> None:
         """Write the changes, then `check`. When that raises, or anything else goes wrong, all is as before."""
         image = RawFile(descriptor)
-        _allocate(descriptor, changes)
+        self._allocate(descriptor, changes)
         old = {offset: image.read(offset, len(block)) for offset, block in changes.items()}
         self._keep({"size": image.size, "beside": self._bmaps, "new": "".join(_sums(changes))}, old)
         try:
-            write_blocks(descriptor, changes)
-            read_back(image, changes)
+            write_blocks(descriptor, changes, self._image)
+            read_back(image, changes, self._image)
             check(image)
         except BaseException:
             self._put_back(image, old, self._bmaps)
@@ -67,6 +67,14 @@ class Undo:
             self._put_back(image, kept.blocks, kept.beside)
         with suppress(OSError):  # a folder that is only read
             self._staged.unlink(missing_ok=True)
+
+    def _allocate(self, descriptor: int, blocks: Blocks) -> None:
+        """Have the disk make room where the image has holes, so that it cannot run full between two writes."""
+        try:
+            for offset, block in blocks.items():
+                os.posix_fallocate(descriptor, offset, len(block))
+        except OSError as error:
+            raise AmbassadorError(f"{self._image}: cannot be written: {error.strerror}; nothing was changed") from error
 
     def _keep(self, facts: Mapping[str, object], old: Blocks) -> None:
         """Have the undo file on the disk, under its name only once it is whole."""
@@ -100,16 +108,15 @@ class Undo:
 
     def _put_back(self, image: RawFile, old: Blocks, bmaps: Mapping[str, str]) -> None:
         try:
-            write_blocks(
-                image.descriptor, {at: block for at, block in old.items() if image.read(at, len(block)) != block}
-            )
+            changed = {at: block for at, block in old.items() if image.read(at, len(block)) != block}
+            write_blocks(image.descriptor, changed, self._image)
             if bmaps:
                 self._put_back_bmap(bmaps)
             self._forget()
         except (OSError, AmbassadorError) as error:
             raise AmbassadorError(
-                f"{self._image}: an edit is half done and cannot be undone now: {error}; {self._path.name} beside it"
-                " has what was there before, and the next command tries again"
+                f"{error}; an edit of it is half done: {self._path.name} beside it has what was there before, and the"
+                " next command puts it back"
             ) from error
 
     def _put_back_bmap(self, bmaps: Mapping[str, str]) -> None:
@@ -174,28 +181,19 @@ def _sum(sector: bytes) -> str:
     return f"{zlib.crc32(sector):08x}"
 
 
-def _allocate(descriptor: int, blocks: Blocks) -> None:
-    """Have the disk make room where the image has holes, so that it cannot run full between two writes."""
-    try:
-        for offset, block in blocks.items():
-            os.posix_fallocate(descriptor, offset, len(block))
-    except OSError as error:
-        raise AmbassadorError(f"the image cannot be written: {error.strerror}; nothing was changed") from error
-
-
-def write_blocks(descriptor: int, blocks: Blocks) -> None:
-    """Write blocks and wait until they are on the disk."""
+def write_blocks(descriptor: int, blocks: Blocks, name: Path) -> None:
+    """Write blocks and wait until they are on the disk. Raises AmbassadorError with the name."""
     try:
         for offset, block in blocks.items():
             if os.pwrite(descriptor, block, offset) != len(block):
-                raise AmbassadorError("the image cannot be written whole; is the disk full?")
+                raise AmbassadorError(f"{name}: cannot be written whole; is the disk full?")
         os.fsync(descriptor)
     except OSError as error:
-        raise AmbassadorError(f"the image cannot be written: {error.strerror}") from error
+        raise AmbassadorError(f"{name}: cannot be written: {error.strerror}") from error
 
 
-def read_back(image: RawFile, blocks: Blocks) -> None:
-    """Raises AmbassadorError unless the blocks are there."""
+def read_back(image: RawFile, blocks: Blocks, name: Path) -> None:
+    """Raises AmbassadorError, with the name, unless the blocks are there."""
     for offset, block in blocks.items():
         if image.read(offset, len(block)) != block:
-            raise AmbassadorError(f"byte {offset} of the image reads back other than it was written")
+            raise AmbassadorError(f"{name}: byte {offset} on reads back other than it was written")

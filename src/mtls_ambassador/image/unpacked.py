@@ -70,7 +70,7 @@ class Unpacked:
         old = {offset: raw.read(offset, len(block)) for offset, block in changes.items()}
         try:
             self._put(changes)
-            read_back(raw, changes)
+            read_back(raw, changes, self.path)
             check(raw)
         except BaseException:
             self._put(old)
