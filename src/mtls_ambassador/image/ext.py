@@ -8,37 +8,28 @@ import ctypes as c
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-from mtls_ambassador.image.entry import Attributes, Entry, Kind, Parts, text
-from mtls_ambassador.image.ext_channel import RegionDevice
-from mtls_ambassador.image.ext_inode import ENCRYPTED, INLINE, SIZE, InodeData
+from mtls_ambassador.image.entry import Attributes, Entry, Kind, Parts
+from mtls_ambassador.image.ext_attributes import free_attributes
+from mtls_ambassador.image.ext_content import content_places, read_content, write_content
+from mtls_ambassador.image.ext_handle import ExtHandle
+from mtls_ambassador.image.ext_inode import CASEFOLD, ENCRYPTED, INLINE, InodeData
 from mtls_ambassador.image.ext_library import (
-    CONTENT_IS_INLINE,
     EACH_ENTRY,
     FILE_ENTRY,
-    FILE_WRITE,
     HANDLE,
     INODE,
-    NO_BLOCK,
     NO_FILE,
     NO_FOLDER,
-    NO_INODE,
     NO_SPACE_IN_FOLDER,
-    OPEN_64BITS,
-    OPEN_RW,
-    UNKNOWN_FEATURES,
     ExtError,
-    library,
 )
 from mtls_ambassador.image.overlay import Region
 from mtls_ambassador.image.superblock import Ext
 from mtls_ambassador.model.errors import AmbassadorError
 
 _ROOT = 2
-_CHUNK = 1 << 20
 _ALL = (1 << 64) - 1
-_CLOCK = "E2FSPROGS_FAKE_TIME"
 
 
 class ExtFileSystem:
@@ -46,194 +37,167 @@ class ExtFileSystem:
 
     def __init__(self, region: Region, found: Ext, where: str, now: int) -> None:
         self.type = found.type
-        self._found, self._where, self._now = found, where, now
-        self._library = library()
-        self._device = RegionDevice(region)
-        self._handle = HANDLE()
-        self._is_writable = False
+        self._found, self._now = found, now
+        self._handle = ExtHandle(region, found, where, now)
         self._inodes: dict[Parts, int | None] = {}
-        """Found before; forgotten with every change."""
+        """Found before."""
 
     def entry(self, path: Parts) -> Entry | None:
         """What is there."""
         inode = self._find(path)
-        return None if inode is None else self._entry(inode, path[-1] if path else "/")
+        return None if inode is None else self._entry(inode, path[-1] if path else "/", path)
 
     def entries(self, path: Parts) -> list[Entry]:
         """What is in a folder."""
-        found = self._listed(self._get(path), path)
-        return sorted((self._entry(inode, name) for name, inode in found), key=lambda entry: entry.name)
+        inode = self._get(path)
+        self._refuse_encrypted(inode, path)
+        found = self._listed(inode, path)
+        return sorted((self._entry(inode, name, (*path, name)) for name, inode in found), key=lambda entry: entry.name)
 
     def chunks(self, path: Parts) -> Iterator[bytes]:
         """A file's content."""
-        yield from self._content(self._get(path))
+        yield from read_content(self._handle, self._get(path), path)
 
     def content_places(self, path: Parts) -> list[tuple[int, int]]:
         """Offset and length in the region of each piece of a file's content; none when it stands in the inode."""
-        inode, size = self._get(path), self._read(self._get(path)).size
-        block_size, places = self._found.block_size, []
-        for number in range(-(-size // block_size)):
-            place, flags = c.c_ulonglong(), c.c_int()
-            args = inode, None, None, 0, number, c.byref(flags), c.byref(place)
-            try:
-                self._library.call("ext2fs_bmap2", self._handle, *args)
-            except ExtError as error:
-                if error.code == CONTENT_IS_INLINE:
-                    return []
-                raise self._told(error, path) from None
-            if not place.value:
-                return []
-            places.append((place.value * block_size, min(block_size, size - number * block_size)))
-        return places
+        return content_places(self._handle, self._get(path), path)
 
     def put(self, path: Parts, content: bytes, attributes: Attributes) -> None:
         """Make or replace a file."""
         parent = self._open_folder(path)
         if (old := self._find(path)) is not None:
-            if self._read(old).kind is Kind.FOLDER:
-                raise AmbassadorError(f"{self._at(path)} is a folder, and is not replaced by a file")
-            self._unlink(parent, path, old)
+            if self._handle.read(old).kind is Kind.FOLDER:
+                raise AmbassadorError(f"{self._handle.at(path)} is a folder, and is not replaced by a file")
+            self._unlink(parent, path[-1], old, path)
         inode = INODE()
-        self._call(path, "ext2fs_new_inode", parent, stat.S_IFREG, None, c.byref(inode))
+        self._handle.call(path, "ext2fs_new_inode", parent, stat.S_IFREG, None, c.byref(inode))
         self._link(path, "ext2fs_link", parent, os.fsencode(path[-1]), inode, FILE_ENTRY)
-        self._library.run("ext2fs_inode_alloc_stats2", self._handle, inode, 1, 0)
+        self._handle.run("ext2fs_inode_alloc_stats2", inode, 1, 0)
+        self._make_file(inode.value, path, content, attributes)
+
+    def _make_file(self, inode: int, path: Parts, content: bytes, attributes: Attributes) -> None:
+        # The library moves what is too long for an inode into blocks by itself, but overruns a buffer of its own with
+        # what is longer than three blocks.
+        is_inline = self._found.has_inline_data and len(content) < self._found.block_size
         data = InodeData()
-        data.make(stat.S_IFREG, attributes, len(content), INLINE if self._found.has_inline_data else 0)
-        if self._found.has_extents and not self._found.has_inline_data:
+        data.make(stat.S_IFREG, attributes, len(content), INLINE if is_inline else 0)
+        if self._found.has_extents and not is_inline:
             tree = HANDLE()
-            self._call(path, "ext2fs_extent_open2", inode, data.buffer, c.byref(tree))
-            self._library.run("ext2fs_extent_free", tree)
-        self._call(path, "ext2fs_write_new_inode", inode, data.buffer)
-        if self._found.has_inline_data:
-            self._call(path, "ext2fs_inline_data_init", inode)
-        self._fill(path, inode, content)
+            self._handle.call(path, "ext2fs_extent_open2", inode, data.buffer, c.byref(tree))
+            self._handle.library.run("ext2fs_extent_free", tree)
+        self._handle.call(path, "ext2fs_write_new_inode", inode, data.buffer)
+        self._set_attributes(inode, stat.S_IFREG, attributes)
+        if is_inline:
+            self._handle.call(path, "ext2fs_inline_data_init", inode)
+        write_content(self._handle, inode, content, path)
 
     def make_folder(self, path: Parts, attributes: Attributes) -> None:
         """Make a folder."""
         parent = self._open_folder(path)
         if self._find(path) is not None:
-            raise AmbassadorError(f"{self._at(path)} is there already")
+            raise AmbassadorError(f"{self._handle.at(path)} is there already")
         self._link(path, "ext2fs_mkdir", parent, 0, os.fsencode(path[-1]))
-        inode = self._get(path)
-        data = self._read(inode)
-        data.set_attributes(stat.S_IFDIR, attributes)
-        self._write(inode, data)
+        self._set_attributes(self._get(path), stat.S_IFDIR, attributes)
+
+    def _set_attributes(self, inode: int, kind: int, attributes: Attributes) -> None:
+        """With those parts of the times for which there is room only once the library has made the inode."""
+        data = self._handle.read(inode)
+        data.set_attributes(kind, attributes)
+        self._handle.write(inode, data)
 
     def remove(self, path: Parts) -> None:
         """Remove a file, a link, or a folder with all in it."""
         inode = self._get(path)
         if not path:
-            raise AmbassadorError(f"{self._at(path)} is the root folder, and is not removed")
-        if self._read(inode).kind is Kind.FOLDER:
-            for name, _ in self._listed(inode, path):
-                self.remove((*path, name))
-        self._unlink(self._open_folder(path), path, inode)
+            raise AmbassadorError(f"{self._handle.at(path)} is the root folder, and is not removed")
+        parent = self._open_folder(path)
+        self._inodes.clear()
+        for above, name, below in reversed(self._tree(parent, path, inode)):
+            self._unlink(above, name, below, path)
+
+    def _tree(self, parent: int, path: Parts, inode: int) -> list[tuple[int, str, int]]:
+        """A file, or a folder with all in it: folder, name and inode of each, what is in a folder behind that."""
+        found, ahead, folders = list[tuple[int, str, int]](), [(parent, path[-1], inode)], set[int]()
+        while ahead:
+            above, _, below = step = ahead.pop()
+            found.append(step)
+            if self._handle.read(below).kind is not Kind.FOLDER:
+                continue
+            if below in folders or below == above:
+                raise AmbassadorError(f"{self._handle.at(path)}: a folder is in it twice: damaged")
+            folders.add(below)
+            ahead += [(below, name, number) for name, number in self._listed(below, path)]
+        return found
 
     def flush(self) -> None:
         """Keep what was changed."""
-        try:
-            self._library.call("ext2fs_close_free", c.byref(self._handle))
-        except ExtError as error:
-            raise self._told(error, ()) from None
+        self._handle.flush()
 
     def close(self) -> None:
         """Let go of it, without keeping anything."""
-        if self._handle.value:
-            self._library.run("ext2fs_free", self._handle)
-            self._handle = HANDLE()
-
-    def _at(self, path: Parts) -> str:
-        return f"{self._where}: {text(path)}"
-
-    def _told(self, error: ExtError, path: Parts) -> AmbassadorError:
-        if isinstance(self._device.error, AmbassadorError):
-            return AmbassadorError(f"{self._where}: {self._device.error}")
-        if error.code in {NO_BLOCK, NO_INODE}:
-            what = "block" if error.code == NO_BLOCK else "inode"
-            return AmbassadorError(f"{self._at(path)}: no room: not one free {what} is left in this file system")
-        if error.code in UNKNOWN_FEATURES:
-            return AmbassadorError(
-                f"{self._where}: has features this machine's e2fsprogs does not know; it must be at least as new as the"
-                f" one that made the image (features: {self._found.feature_bits})"
-            )
-        return AmbassadorError(f"{self._at(path)}: {error}")
-
-    def _call(self, path: Parts, name: str, *args: object) -> None:
-        try:
-            self._library.call(name, self._handle, *args)
-        except ExtError as error:
-            raise self._told(error, path) from None
-
-    def _open(self, *, to_write: bool) -> None:
-        if self._handle.value and self._is_writable >= to_write:
-            return
-        self.close()
-        self._is_writable = to_write
-        flags = OPEN_64BITS | (OPEN_RW if to_write else 0)
-        with _clock(self._now):
-            manager, handle = c.addressof(self._device.manager), c.byref(self._handle)
-            try:
-                self._library.call("ext2fs_open", b"image", flags, 0, 0, manager, handle)
-            except ExtError as error:
-                raise self._told(error, ()) from None
-        if to_write:
-            self._call((), "ext2fs_read_bitmaps")
+        self._handle.close()
 
     def _find(self, path: Parts) -> int | None:
-        self._open(to_write=False)
-        if not path:
-            return _ROOT
-        if path not in self._inodes:
-            parent = self._find(path[:-1])
-            self._inodes[path] = None if parent is None else self._look_up(parent, path)
-        return self._inodes[path]
+        self._handle.open(to_write=False)
+        inode = _ROOT
+        for depth in range(1, len(path) + 1):
+            here = path[:depth]
+            if here not in self._inodes:
+                self._inodes[here] = self._look_up(inode, here)
+            found = self._inodes[here]
+            if found is None:
+                return None
+            inode = found
+        return inode
 
     def _look_up(self, parent: int, path: Parts) -> int | None:
+        self._refuse_encrypted(parent, path[:-1])
         name, found = os.fsencode(path[-1]), INODE()
         try:
-            self._library.call("ext2fs_lookup", self._handle, parent, name, len(name), None, c.byref(found))
+            self._handle.attempt("ext2fs_lookup", parent, name, len(name), None, c.byref(found))
         except ExtError as error:
             if error.code in {NO_FILE, NO_FOLDER}:
                 return None
-            raise self._told(error, path) from None
+            raise self._handle.told(error, path) from None
         return found.value
 
     def _get(self, path: Parts) -> int:
         inode = self._find(path)
         if inode is None:
-            raise AmbassadorError(f"{self._at(path)} is not there")
+            raise AmbassadorError(f"{self._handle.at(path)} is not there")
         return inode
+
+    def _refuse_encrypted(self, inode: int, path: Parts) -> None:
+        """Names and contents in such a folder are not what they seem without its key."""
+        if self._found.has_encryption and self._handle.read(inode).flags & ENCRYPTED:
+            raise AmbassadorError(
+                f"{self._handle.at(path)} is encrypted (fscrypt): it cannot be looked into from outside"
+            )
 
     def _open_folder(self, path: Parts) -> int:
         """The folder in which something is about to change, opened for that."""
-        self._open(to_write=True)
+        self._handle.open(to_write=True)
         inode = self._get(path[:-1])
-        data = self._read(inode)
+        data = self._handle.read(inode)
         if data.kind is not Kind.FOLDER:
-            raise AmbassadorError(f"{self._at(path[:-1])} is no folder")
-        if data.flags & ENCRYPTED:
+            raise AmbassadorError(f"{self._handle.at(path[:-1])} is no folder")
+        self._refuse_encrypted(inode, path[:-1])
+        if data.flags & CASEFOLD:
             raise AmbassadorError(
-                f"{self._at(path[:-1])} is encrypted (fscrypt): nothing can be put there from outside"
+                f"{self._handle.at(path[:-1])} takes upper and lower case for the same (casefold): only the kernel"
+                " can write to it"
             )
         data.touch(self._now)
-        self._write(inode, data)
+        self._handle.write(inode, data)
         return inode
 
-    def _read(self, inode: int) -> InodeData:
-        data = InodeData()
-        self._call((), "ext2fs_read_inode_full", inode, data.buffer, SIZE)
-        return data
-
-    def _write(self, inode: int, data: InodeData) -> None:
-        self._call((), "ext2fs_write_inode_full", inode, data.buffer, SIZE)
-
-    def _entry(self, inode: int, name: str) -> Entry:
-        data = self._read(inode)
-        target = ""
+    def _entry(self, inode: int, name: str, path: Parts) -> Entry:
+        data = self._handle.read(inode)
+        target = b""
         if data.kind is Kind.LINK:
             small = data.small_target
-            target = os.fsdecode(b"".join(self._content(inode)) if small is None else small)
-        return Entry(name, data.kind, data.mode, data.uid, data.gid, data.size, data.mtime, target)
+            target = b"".join(read_content(self._handle, inode, path)) if small is None else small
+        return Entry(name, data.kind, data.mode, data.uid, data.gid, data.size, data.mtime, os.fsdecode(target))
 
     def _listed(self, inode: int, path: Parts) -> list[tuple[str, int]]:
         found: list[tuple[str, int]] = []
@@ -246,87 +210,44 @@ class ExtFileSystem:
                 found.append((os.fsdecode(name), number))
             return 0
 
-        if self._read(inode).kind is not Kind.FOLDER:
-            raise AmbassadorError(f"{self._at(path)} is no folder")
-        self._call(path, "ext2fs_dir_iterate2", inode, 0, None, EACH_ENTRY(take), None)
+        if self._handle.read(inode).kind is not Kind.FOLDER:
+            raise AmbassadorError(f"{self._handle.at(path)} is no folder")
+        self._handle.call(path, "ext2fs_dir_iterate2", inode, 0, None, EACH_ENTRY(take), None)
         return found
-
-    def _content(self, inode: int) -> Iterator[bytes]:
-        size = self._read(inode).size
-        if size > self._found.size:  # by which a damaged inode would have us write zeros for years
-            raise AmbassadorError(
-                f"{self._where}: inode {inode} has {size} bytes, more than its file system: damaged, or mostly a hole"
-            )
-        length = max(1, min(size, _CHUNK))
-        file, buffer, count = HANDLE(), c.create_string_buffer(length), c.c_uint()
-        self._call((), "ext2fs_file_open", inode, 0, c.byref(file))
-        try:
-            while True:
-                self._library.call("ext2fs_file_read", file, buffer, length, c.byref(count))
-                if not count.value:
-                    return
-                yield c.string_at(buffer, count.value)
-        except ExtError as error:
-            raise self._told(error, ()) from None
-        finally:
-            self._library.call("ext2fs_file_close", file)
-
-    def _fill(self, path: Parts, inode: INODE, content: bytes) -> None:
-        file, count = HANDLE(), c.c_uint()
-        self._call(path, "ext2fs_file_open", inode, FILE_WRITE, c.byref(file))
-        try:
-            for begin in range(0, len(content), _CHUNK):
-                chunk = content[begin : begin + _CHUNK]
-                self._library.call("ext2fs_file_write", file, chunk, len(chunk), c.byref(count))
-                if count.value != len(chunk):
-                    raise AmbassadorError(f"{self._at(path)}: no room for all of it")
-            self._library.call("ext2fs_file_close", file)
-        except ExtError as error:
-            raise self._told(error, path) from None
 
     def _link(self, path: Parts, name: str, parent: int, *args: object) -> None:
         """Call a function that makes an entry in a folder; once more with a larger folder when this is full."""
-        self._inodes.clear()
+        self._inodes.pop(path, None)
         try:
-            self._library.call(name, self._handle, parent, *args)
+            self._handle.attempt(name, parent, *args)
         except ExtError as error:
             if error.code != NO_SPACE_IN_FOLDER:
-                raise self._told(error, path) from None
-            self._call(path, "ext2fs_expand_dir", parent)
-            self._call(path, name, parent, *args)
+                raise self._handle.told(error, path) from None
+            self._handle.call(path, "ext2fs_expand_dir", parent)
+            self._handle.call(path, name, parent, *args)
 
-    def _unlink(self, parent: int, path: Parts, inode: int) -> None:
+    def _unlink(self, parent: int, name: str, inode: int, path: Parts) -> None:
         """Take the name away, and free what was under it when that was its last."""
-        self._inodes.clear()
-        self._call(path, "ext2fs_unlink", parent, os.fsencode(path[-1]), inode, 0)
-        data = self._read(inode)
+        self._handle.call(path, "ext2fs_unlink", parent, os.fsencode(name), inode, 0)
+        data = self._handle.read(inode)
         is_folder = data.kind is Kind.FOLDER
         if is_folder:
-            above = self._read(parent)
+            above = self._handle.read(parent)
             above.links -= 1 if above.links > 1 else 0
-            self._write(parent, above)
+            self._handle.write(parent, above)
         elif data.links > 1:
             data.links -= 1
-            data.touch(self._now)
-            self._write(inode, data)
+            data.touch_inode(self._now)
+            self._handle.write(inode, data)
             return
+        self._free(inode, path)
+
+    def _free(self, inode: int, path: Parts) -> None:
+        """An inode that has no name any more, and what belongs to it."""
+        free_attributes(self._handle, inode, path)
+        data = self._handle.read(inode)
         data.bury(self._now)
-        self._call(path, "ext2fs_free_ext_attr", inode, data.buffer)
         if not data.flags & INLINE and (data.kind in {Kind.FILE, Kind.FOLDER} or data.small_target is None):
-            self._call(path, "ext2fs_punch", inode, data.buffer, None, 0, _ALL)
-        self._library.run("ext2fs_inode_alloc_stats2", self._handle, inode, -1, int(is_folder))
-        self._write(inode, data)
-
-
-@contextmanager
-def _clock(now: int) -> Iterator[None]:
-    """Have the library take `now` for the time, which it asks for when it opens a file system."""
-    before = os.environ.get(_CLOCK)
-    os.environ[_CLOCK] = str(now)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_CLOCK]
-        else:
-            os.environ[_CLOCK] = before
+            self._handle.call(path, "ext2fs_punch", inode, data.buffer, None, 0, _ALL)
+        self._handle.run("ext2fs_inode_alloc_stats2", inode, -1, int(data.kind is Kind.FOLDER))
+        self._handle.write(inode, data)

@@ -12,8 +12,12 @@ from mtls_ambassador.image.entry import Attributes, Kind
 SIZE = 256
 """Bytes read and written: what is larger holds attributes that are not looked at here."""
 _OLD_SIZE = 128
-ENCRYPTED, EXTENTS, INLINE = 0x800, 0x80000, 0x10000000
+ENCRYPTED, EXTENTS, INLINE, CASEFOLD = 0x800, 0x80000, 0x10000000, 0x40000000
 _EPOCH_BITS = 0x3
+_LAST_TIME = (1 << 31) - 1
+"""In an inode without room for more, as Linux has it: in 2038."""
+_FIRST_DELETION = 1 << 28
+"""A smaller one (before July 1978) e2fsck takes for the number of another inode."""
 _KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.FOLDER, stat.S_IFLNK: Kind.LINK}
 
 
@@ -98,19 +102,28 @@ class InodeData:
         for low, high, value in ((2, 120, attributes.uid), (24, 122, attributes.gid)):
             self._set("H", low, value & 0xFFFF)
             self._set("H", high, value >> 16)
-        self._set("I", 8, attributes.mtime & 0xFFFFFFFF)
+        self._set_time(8, 140, attributes.mtime)
         self.touch(attributes.mtime)
 
     def touch(self, now: int) -> None:
-        """Set the times of change."""
-        for offset, extra in ((12, 132), (16, 136)):
-            self._set("I", offset, now & 0xFFFFFFFF)
-            if self._has(extra + 4):
-                low = now & 0xFFFFFFFF
-                signed = low - (1 << 32) if low >= 1 << 31 else low
-                self._set("I", extra, (now - signed) >> 32 & _EPOCH_BITS)
+        """Set the times of change, of content and inode."""
+        self.touch_inode(now)
+        self._set_time(16, 136, now)
+
+    def touch_inode(self, now: int) -> None:
+        """Set the time of change of the inode alone."""
+        self._set_time(12, 132, now)
+
+    def _set_time(self, offset: int, extra: int, time: int) -> None:
+        if not self._has(extra + 4):
+            self._set("i", offset, min(time, _LAST_TIME))
+            return
+        low = time & 0xFFFFFFFF
+        signed = low - (1 << 32) if low >= 1 << 31 else low
+        self._set("I", offset, low)
+        self._set("I", extra, (time - signed) >> 32 & _EPOCH_BITS)
 
     def bury(self, now: int) -> None:
         """Mark it deleted: no name, and when."""
         self.links = 0
-        self._set("I", 20, now & 0xFFFFFFFF)
+        self._set("I", 20, max(now, _FIRST_DELETION) & 0xFFFFFFFF)

@@ -12,7 +12,7 @@ from mtls_ambassador.model.errors import AmbassadorError
 ERRCODE = c.c_long
 INODE = c.c_uint32
 HANDLE = c.c_void_p
-"""A file system, open file or extent tree of the library."""
+"""A file system, open file, extent tree or set of attributes of the library."""
 _BASE = 2133571328
 """Of the library's error table, whose entries are only ever appended (lib/ext2fs/ext2_err.et)."""
 MAGIC_CHANNEL, MAGIC_MANAGER = _BASE + 5, _BASE + 7
@@ -55,6 +55,7 @@ OPTION = c.CFUNCTYPE(ERRCODE, _CHANNEL, c.c_char_p, c.c_char_p)
 STATISTICS = c.CFUNCTYPE(ERRCODE, _CHANNEL, c.c_void_p)
 RANGE = c.CFUNCTYPE(ERRCODE, _CHANNEL, c.c_ulonglong, c.c_ulonglong)
 EACH_ENTRY = c.CFUNCTYPE(c.c_int, INODE, c.c_int, c.c_void_p, c.c_int, c.c_int, c.c_void_p, c.c_void_p)
+EACH_ATTRIBUTE = c.CFUNCTYPE(c.c_int, c.c_char_p, c.c_void_p, c.c_size_t, c.c_void_p)
 
 
 class Manager(c.Structure):
@@ -104,6 +105,11 @@ _TYPES: dict[str, tuple[Any, ...]] = {
     "ext2fs_bmap2": (HANDLE, INODE, c.c_void_p, c.c_char_p, c.c_int, c.c_ulonglong, c.POINTER(c.c_int), c.c_void_p),
     "ext2fs_punch": (HANDLE, INODE, c.c_void_p, c.c_char_p, c.c_ulonglong, c.c_ulonglong),
     "ext2fs_free_ext_attr": (HANDLE, INODE, c.c_void_p),
+    "ext2fs_xattrs_open": (HANDLE, INODE, c.POINTER(HANDLE)),
+    "ext2fs_xattrs_read": (HANDLE,),
+    "ext2fs_xattrs_iterate": (HANDLE, EACH_ATTRIBUTE, c.c_void_p),
+    "ext2fs_xattr_remove": (HANDLE, c.c_char_p),
+    "ext2fs_xattrs_close": (c.POINTER(HANDLE),),
 }
 """Functions that return an errcode, with their parameters (lib/ext2fs/ext2fs.h)."""
 _WITHOUT_RESULT: dict[str, tuple[Any, ...]] = {

@@ -11,6 +11,7 @@ _INCOMPAT = {
     0x40: "extents",
     0x80: "64bit",
     0x100: "mmp",
+    0x400: "ea_inode",
     0x8000: "inline_data",
     0x10000: "encrypt",
     0x20000: "casefold",
@@ -89,6 +90,16 @@ class Ext:
     def has_inline_data(self) -> bool:
         """Whether small files stand in their inodes."""
         return "inline_data" in self.features
+
+    @property
+    def has_attribute_inodes(self) -> bool:
+        """Whether large extended attributes have inodes of their own."""
+        return "ea_inode" in self.features
+
+    @property
+    def has_encryption(self) -> bool:
+        """Whether folders can be encrypted (fscrypt)."""
+        return "encrypt" in self.features
 
     def write_fault(self) -> str:
         """Why it must not be written to from outside; empty when it may be. Fails closed.
