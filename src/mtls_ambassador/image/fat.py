@@ -1,14 +1,11 @@
-"""FAT in a region of an image, through mtools, on an unnamed copy of the region; `flush` takes over what changed."""
+"""FAT in a region of an image, through mtools; `flush` takes over what changed."""
 
-import os
 import re
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import BinaryIO
 
 from mtls_ambassador.image.entry import MAX_NAME, Attributes, Entry, Kind, Parts, text
+from mtls_ambassador.image.mtools import Mtools, content_file
 from mtls_ambassador.image.overlay import Region
 from mtls_ambassador.model.errors import AmbassadorError
 
@@ -16,22 +13,30 @@ _LINE = re.compile(
     r"(?P<stem>.{8}) (?P<suffix>.{3}) (?P<size> *(?:<DIR>|[\d ]+)) *"
     r"(?P<time>\d{4}-\d\d-\d\d +\d?\d:\d\d) (?: (?P<long>.*))?"
 )
-_NOT_IN_A_NAME = re.compile(r'[\x00-\x1f"*/:<>?\\|\x7f]|[. ]$')
+_NOT_IN_A_NAME = re.compile(r'[\x00-\x1f"*/:<>?\\|\x7f\ud800-\udfff]|[. ]$')
+_DEVICE = re.compile(r"(?:con|aux|prn|nul|(?:com|lpt)[1-9])", re.IGNORECASE)
 _PATTERN = re.compile(r"([\[\]])")
 _FULL_MODE, _FOLDER_MODE = 0o755, 0o755
 _FIRST_TIME = 315532800
 """1980: mtools takes what is before for a time after 2097."""
+_Listed = list[tuple[Entry, str]]
+"""With the short name of each, by which it can be called as well."""
 
 
 class FatFileSystem:
-    """See `FileSystem`. Modes and owners do not exist here; names are the same in upper and lower case."""
+    """See `FileSystem`. Modes and owners do not exist here; names are the same in upper and lower case.
+
+    A file that is replaced keeps its name as it was written.
+    """
 
     type = "vfat"
 
     def __init__(self, region: Region, where: str, now: int) -> None:
-        self._region, self._where, self._now = region, where, max(now, _FIRST_TIME)
-        self._copy: BinaryIO | None = None
+        self._where = where
+        self._mtools = Mtools(region, where, max(now, _FIRST_TIME))
         self._is_changed = False
+        self._known: dict[Parts, _Listed] = {}
+        """What is in folders; forgotten with every change."""
 
     def entry(self, path: Parts) -> Entry | None:
         """What is there."""
@@ -40,19 +45,17 @@ class FatFileSystem:
         parent = self.entry(path[:-1])
         if parent is None or parent.kind is not Kind.FOLDER:
             return None
-        return next((found for found in self.entries(path[:-1]) if found.name.lower() == path[-1].lower()), None)
+        name = _fold(path[-1])
+        return next((item for item, short in self._listed(path[:-1]) if name in {_fold(item.name), _fold(short)}), None)
 
     def entries(self, path: Parts) -> list[Entry]:
         """What is in a folder."""
-        said = self._run("mdir", "-a", _inside(path)).decode(errors="surrogateescape")
-        found = [_read_line(line) for line in said.split("\n")]
-        return sorted(
-            (entry for entry in found if entry and entry.name not in {".", ".."}), key=lambda entry: entry.name
-        )
+        self._check_folder(path)
+        return sorted((entry for entry, _ in self._listed(path)), key=lambda entry: entry.name)
 
     def chunks(self, path: Parts) -> Iterator[bytes]:
         """A file's content."""
-        yield self._run("mtype", _inside(path))
+        yield from self._mtools.stream("mtype", _found_at(path))
 
     def content_places(self, path: Parts) -> list[tuple[int, int]]:
         """None: mtools does not tell them with enough certainty."""
@@ -61,103 +64,94 @@ class FatFileSystem:
 
     def put(self, path: Parts, content: bytes, attributes: Attributes) -> None:
         """Make or replace a file."""
-        self._check_name(path)
+        self._check_new(path)
         old = self.entry(path)
         if old is not None and old.kind is Kind.FOLDER:
-            raise AmbassadorError(f"{self._where}: {text(path)} is a folder, and is not replaced by a file")
-        with os.fdopen(os.memfd_create("content"), "w+b") as file:
-            file.write(content)
-            file.flush()
-            time = max(attributes.mtime, _FIRST_TIME)
-            os.utime(file.fileno(), (time, time))
-            self._change("mcopy", "-o", "-m", f"/proc/self/fd/{file.fileno()}", _inside(path), keep=file.fileno())
+            raise AmbassadorError(f"{self._at(path)} is a folder, and is not replaced by a file")
+        place = path if old is None else (*path[:-1], old.name)
+        with content_file(content, max(attributes.mtime, _FIRST_TIME)) as file:
+            self._change("mcopy", "-o", "-m", f"/proc/self/fd/{file}", _new_at(place), keep=(file,))
+        self._check_name_kept(path)
 
     def make_folder(self, path: Parts, attributes: Attributes) -> None:
         """Make a folder."""
         del attributes
-        self._check_name(path)
+        self._check_new(path)
         if self.entry(path) is not None:
-            raise AmbassadorError(f"{self._where}: {text(path)} is there already")
-        self._change("mmd", _inside(path))
+            raise AmbassadorError(f"{self._at(path)} is there already")
+        self._change("mmd", _new_at(path))
+        self._check_name_kept(path)
 
     def remove(self, path: Parts) -> None:
         """Remove a file, or a folder with all in it."""
         found = self.entry(path)
         if found is None or not path:
-            raise AmbassadorError(f"{self._where}: {text(path)} is not there" if path else "the root is not removed")
-        self._change("mdeltree" if found.kind is Kind.FOLDER else "mdel", _inside(path))
+            raise AmbassadorError(f"{self._at(path)} is not there" if path else "the root is not removed")
+        self._change("mdeltree" if found.kind is Kind.FOLDER else "mdel", _found_at(path))
 
     def flush(self) -> None:
         """Keep what was changed."""
-        if self._copy is not None and self._is_changed:
-            self._region.overlay.absorb(self._copy.fileno(), self._region.start)
+        if self._is_changed:
+            self._mtools.keep()
         self.close()
 
     def close(self) -> None:
         """Let go of the copy."""
-        if self._copy is not None:
-            self._copy.close()
-            self._copy = None
+        self._mtools.close()
 
-    def _check_name(self, path: Parts) -> None:
+    def _at(self, path: Parts) -> str:
+        return f"{self._where}: {text(path)}"
+
+    def _listed(self, path: Parts) -> _Listed:
+        if path not in self._known:
+            said = self._mtools.run("mdir", "-a", _found_at(path)).decode(errors="surrogateescape")
+            found = [_read_line(line) for line in said.split("\n")]
+            self._known[path] = [item for item in found if item and item[0].name not in {".", ".."}]
+        return self._known[path]
+
+    def _change(self, program: str, *words: str, keep: tuple[int, ...] = ()) -> None:
+        self._is_changed = True
+        self._known.clear()
+        self._mtools.run(program, *words, keep=keep)
+
+    def _check_folder(self, path: Parts) -> None:
+        found = self.entry(path)
+        if found is None or found.kind is not Kind.FOLDER:
+            raise AmbassadorError(f"{self._at(path)} is {'not there' if found is None else 'no folder'}")
+
+    def _check_new(self, path: Parts) -> None:
         name = path[-1] if path else ""
         if not name or _NOT_IN_A_NAME.search(name) or len(name) > MAX_NAME:
             raise AmbassadorError(
-                f'{self._where}: {text(path)}: no name for FAT, which has none of " * / : < > ? \\ | in a name'
-                " and no dot or blank at its end"
+                f'{self._at(path)}: no name for FAT, which has none of " * / : < > ? \\ | in a name and no dot or blank'
+                " at its end"
             )
-        parent = self.entry(path[:-1])
-        if parent is None or parent.kind is not Kind.FOLDER:
-            state = "is not there" if parent is None else "is no folder"
-            raise AmbassadorError(f"{self._where}: {text(path[:-1])} {state}")
+        if _DEVICE.fullmatch(name):
+            raise AmbassadorError(f"{self._at(path)}: no name for FAT, where it stands for a device")
+        self._check_folder(path[:-1])
 
-    def _change(self, program: str, *words: str, keep: int | None = None) -> None:
-        self._is_changed = True
-        self._run(program, *words, keep=keep)
-
-    def _run(self, program: str, *words: str, keep: int | None = None) -> bytes:
-        if self._copy is None:
-            self._copy = tempfile.TemporaryFile(prefix="fat-")  # noqa: SIM115 - closed by `close`
-            self._region.overlay.copy_to(self._copy.fileno(), self._region.start, self._region.size)
-        device = self._copy.fileno()
-        argv = [program, *words[:-1], "-i", f"/proc/self/fd/{device}", words[-1]]
-        if keep is not None:
-            argv = [program, *words[:-2], "-i", f"/proc/self/fd/{device}", *words[-2:]]
-        try:
-            done = subprocess.run(  # noqa: S603 - no shell, our own words
-                argv,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
-                pass_fds=[device] if keep is None else [device, keep],
-                env=self._environ(),
-            )
-        except FileNotFoundError:
-            raise AmbassadorError(f"FAT needs the program {program} (Debian package mtools)") from None
-        if done.returncode:
-            raise AmbassadorError(f"{self._where}: {_said(done.stderr)}")
-        return done.stdout
-
-    def _environ(self) -> dict[str, str]:
-        """Nobody's configuration, one time zone, one charset, and the same time for the same work."""
-        return {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "MTOOLSRC": os.devnull,
-            "MTOOLS_SKIP_CHECK": "1",
-            "MTOOLS_DATE_STRING": "yyyy-mm-dd",
-            "MTOOLS_TWENTY_FOUR_HOUR_CLOCK": "1",
-            "LC_ALL": "C.UTF-8",
-            "TZ": "UTC",
-            "SOURCE_DATE_EPOCH": str(self._now),
-        }
+    def _check_name_kept(self, path: Parts) -> None:
+        """Rarer characters are written as others by mtools, without a word."""
+        if self.entry(path) is None:
+            raise AmbassadorError(f"{self._at(path)}: mtools cannot keep this name on FAT; plain letters it can")
 
 
-def _inside(path: Parts) -> str:
-    """The path for mtools, which takes brackets for a pattern."""
+def _found_at(path: Parts) -> str:
+    """The path of what is there, for mtools, which takes brackets in it for a pattern."""
     return "::/" + _PATTERN.sub(r"\\\1", "/".join(path))
 
 
-def _read_line(line: str) -> Entry | None:
+def _new_at(path: Parts) -> str:
+    """The path of what is not there yet, whose name is none."""
+    return f"{_found_at(path[:-1])}/{path[-1]}" if len(path) > 1 else f"::/{path[-1]}"
+
+
+def _fold(name: str) -> str:
+    """As mtools compares names: letter by letter."""
+    return "".join(letter.upper() if len(letter.upper()) == 1 else letter for letter in name)
+
+
+def _read_line(line: str) -> tuple[Entry, str] | None:
     found = _LINE.fullmatch(line)
     if found is None:
         return None
@@ -166,7 +160,7 @@ def _read_line(line: str) -> Entry | None:
     is_folder = "<DIR>" in found["size"]
     size = 0 if is_folder else int(found["size"].replace(" ", ""))
     kind, mode = (Kind.FOLDER, _FOLDER_MODE) if is_folder else (Kind.FILE, _FULL_MODE)
-    return Entry(found["long"] or short, kind, mode, 0, 0, size, _time(found["time"]))
+    return Entry(found["long"] or short, kind, mode, 0, 0, size, _time(found["time"])), short
 
 
 def _time(said: str) -> int:
@@ -175,10 +169,3 @@ def _time(said: str) -> int:
         return int(datetime.strptime(said, "%Y-%m-%d %H:%M").replace(tzinfo=UTC).timestamp())
     except ValueError:
         return 0
-
-
-def _said(stderr: bytes) -> str:
-    """What a program of mtools complained of, without its own name and the copy's."""
-    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
-    said = "; ".join(line.split(": ", 1)[-1] for line in lines) or "mtools failed without a word"
-    return f"no room: {said}" if "full" in said.lower() else said
