@@ -80,8 +80,8 @@ class Edit:
         self.attributes[place] = attributes
 
     def make_folder(self, path: Parts, attributes: Attributes) -> None:
-        """Make a folder and those above it; one that is there already stays as it is."""
-        for place in self._places(path):
+        """Make a folder and those above it; one that is there already, or that a link leads to, stays as it is."""
+        for place in self._places(path, follow_last=True):
             self._make_folders(place.volume, place.path[:-1], attributes.mtime)
             self._make_folder(place, attributes)
 
@@ -97,10 +97,18 @@ class Edit:
             if entry.kind is Kind.FOLDER and not recursive and system.entries(place.path):
                 raise AmbassadorError(f"{self._name(path)} is a folder with files in it; say -r to remove it with them")
             system.remove(place.path)
+            self._forget(place)
             self.expected[place] = None
 
-    def _places(self, path: Parts) -> list[Place]:
-        places = self.image.places(path, self.selector)
+    def _forget(self, place: Place) -> None:
+        """What was to be found there and below is so no more."""
+        for known in (self.expected, self.attributes):
+            for other in list(known):
+                if other.volume == place.volume and other.path[: len(place.path)] == place.path:
+                    del known[other]
+
+    def _places(self, path: Parts, *, follow_last: bool = False) -> list[Place]:
+        places = self.image.places(path, self.selector, follow_last=follow_last)
         for place in places:
             self._refuse_unclean(place.volume)
         return places
@@ -126,6 +134,7 @@ class Edit:
         entry = system.entry(place.path)
         if entry is None:
             system.make_folder(place.path, attributes)
+            self._forget(place)
             self.attributes[place] = attributes
         elif entry.kind is not Kind.FOLDER:
             raise AmbassadorError(f"{self._name(place.path)} is no folder")

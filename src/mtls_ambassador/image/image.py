@@ -110,30 +110,19 @@ class Image:
 
         Raises AmbassadorError when the image has no such partition: nothing is then done rather than the wrong thing.
         """
-        self._refuse_other_parts(path)
-        found = [tree.find(path, follow_last=follow_last) for tree in self._trees(path, selector)]
+        found = [tree.find(path, follow_last=follow_last) for tree in self._trees(selector)]
         return list(dict.fromkeys(found))
 
-    def _trees(self, path: Parts, selector: Selector) -> list[Tree]:
+    def _trees(self, selector: Selector) -> list[Tree]:
         if selector.is_given:
-            return [Tree(self._chosen(selector), {}, self.system)]
+            return [Tree(self._chosen(selector), {}, self.system, self._missing)]
         if self.table.kind == "none":
-            return [Tree(self.volumes[0], {}, self.system)]
-        mounts: dict[Parts, Volume] = {}
-        for role, paths in _MOUNTS.items():
-            volume = self.layout.data if role == "data" else self.layout.boot
-            for mount in paths:
-                if volume is not None:
-                    mounts[mount] = volume
-                elif path[: len(mount)] == mount:
-                    raise AmbassadorError(self._missing(role, path))
-        for mount, volume in mounts.items():
-            if path[: len(mount)] == mount:  # whatever the state of the root file systems
-                return [Tree(volume, mounts, self.system)]
-        roots = usable_rootfs(self.layout)
-        if not roots:
-            raise AmbassadorError(self._missing("root", path))
-        return [Tree(root, mounts, self.system) for root in roots]
+            others = [mount for paths in _MOUNTS.values() for mount in paths] if self._is_rootfs else []
+            return [Tree(self.volumes[0], dict.fromkeys(others), self.system, self._missing)]
+        volumes = {"data": self.layout.data, "boot": self.layout.boot}
+        mounts = {mount: volumes[role] for role, paths in _MOUNTS.items() for mount in paths}
+        roots = usable_rootfs(self.layout) or (None,)
+        return [Tree(root, mounts, self.system, self._missing) for root in roots]
 
     def _chosen(self, selector: Selector) -> Volume:
         try:
@@ -141,16 +130,15 @@ class Image:
         except AmbassadorError as error:
             raise AmbassadorError(f"{self.name}: {error}") from None
 
-    def _refuse_other_parts(self, path: Parts) -> None:
-        for role, paths in _MOUNTS.items() if self._is_rootfs else ():
-            if any(path[: len(mount)] == mount for mount in paths):
-                where = f"{self.name}: {text(path)}: is in the {role} partition of a device"
-                raise AmbassadorError(f"{where}, and a Mender artifact holds a root file system only")
-
-    def _missing(self, role: str, path: Parts) -> str:
+    def _missing(self, path: Parts) -> AmbassadorError:
+        roles = [role for role, paths in _MOUNTS.items() if any(path[: len(mount)] == mount for mount in paths)]
+        role = roles[0] if roles else "root"
+        if self._is_rootfs:
+            where = f"{self.name}: {text(path)}: is in the {role} partition of a device"
+            return AmbassadorError(f"{where}, and a Mender artifact holds a root file system only")
         known = ", ".join(volume.where for volume in self.volumes) or "no partition"
         rule = "four partitions are taken as boot, rootfs A, rootfs B, data; else their labels say it"
-        return (
+        return AmbassadorError(
             f"{self.name}: {text(path)}: which partition is the {role} one? Found {known}; {rule}."
             " Name it by --partition N or --label"
         )

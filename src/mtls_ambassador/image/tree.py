@@ -21,17 +21,20 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A root file system and what is mounted in it."""
+    """A root file system and what is mounted in it; None for what a device has and the image does not tell."""
 
-    root: Volume
-    mounts: Mapping[Parts, Volume]
+    root: Volume | None
+    mounts: Mapping[Parts, Volume | None]
     """By the path where each is mounted."""
     system: Callable[[Volume], FileSystem]
+    missing: Callable[[Parts], AmbassadorError]
+    """What is to be said when a path leads to where nothing is known."""
 
     def find(self, path: Parts, *, follow_last: bool) -> Place:
         """Where a path leads, there or not. Links on the way are followed within the image, as a device would.
 
-        `..` in a link stops at the root, so that none leads out. Raises AmbassadorError for links in a circle.
+        `..` in a link stops at the root, so that none leads out. Raises AmbassadorError for links in a circle, and for
+        what leads to a partition that is not known: under its mount point nothing is to be put instead.
         """
         ahead, behind, links = list(reversed(path)), list[str](), 0
         while ahead:
@@ -54,10 +57,12 @@ class Tree:
         return self._locate(behind)
 
     def _locate(self, path: list[str]) -> Place:
-        for length in range(len(path), 0, -1):
-            if (volume := self.mounts.get(tuple(path[:length]))) is not None:
-                return Place(volume, tuple(path[length:]))
-        return Place(self.root, tuple(path))
+        depths = (length for length in range(len(path), 0, -1) if tuple(path[:length]) in self.mounts)
+        depth = next(depths, 0)
+        volume = self.mounts[tuple(path[:depth])] if depth else self.root
+        if volume is None:
+            raise self.missing(tuple(path))
+        return Place(volume, tuple(path[depth:]))
 
 
 def parse_path(given: str) -> Parts:
