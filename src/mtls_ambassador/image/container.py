@@ -91,10 +91,10 @@ def opened(
     artifacts hold no disk, and are taken only by who says so. Raises AmbassadorError when it cannot be opened.
     """
     try:
-        path = path.resolve(strict=True)
+        path = Path(os.path.realpath(path))
         _refuse_kind(path, path.stat().st_mode, to_write=to_write)
-    except (OSError, RuntimeError) as error:  # the latter for links in a circle
-        raise AmbassadorError(f"{path}: {getattr(error, 'strerror', error)}") from error
+    except OSError as error:
+        raise AmbassadorError(f"{path}: {error.strerror}") from error
     with _locked(path, to_write=to_write) as descriptor:
         Undo(path).settle(descriptor)
         wrapping = _wrapping(path, descriptor)
