@@ -55,7 +55,7 @@ class FatFileSystem:
 
     def chunks(self, path: Parts) -> Iterator[bytes]:
         """A file's content."""
-        yield from self._mtools.stream("mtype", _found_at(path))
+        yield from self._mtools.stream(path, "mtype", _found_at(path))
 
     def content_places(self, path: Parts) -> list[tuple[int, int]]:
         """None: mtools does not tell them with enough certainty."""
@@ -70,7 +70,7 @@ class FatFileSystem:
             raise AmbassadorError(f"{self._at(path)} is a folder, and is not replaced by a file")
         place = path if old is None else (*path[:-1], old.name)
         with content_file(content, max(attributes.mtime, _FIRST_TIME)) as file:
-            self._change("mcopy", "-o", "-m", f"/proc/self/fd/{file}", _new_at(place), keep=(file,))
+            self._change(path, "mcopy", "-o", "-m", f"/proc/self/fd/{file}", _new_at(place), keep=(file,))
         self._check_name_kept(path)
 
     def make_folder(self, path: Parts, attributes: Attributes) -> None:
@@ -79,7 +79,7 @@ class FatFileSystem:
         self._check_new(path)
         if self.entry(path) is not None:
             raise AmbassadorError(f"{self._at(path)} is there already")
-        self._change("mmd", _new_at(path))
+        self._change(path, "mmd", _new_at(path))
         self._check_name_kept(path)
 
     def remove(self, path: Parts) -> None:
@@ -87,7 +87,7 @@ class FatFileSystem:
         found = self.entry(path)
         if found is None or not path:
             raise AmbassadorError(f"{self._at(path)} is not there" if path else "the root is not removed")
-        self._change("mdeltree" if found.kind is Kind.FOLDER else "mdel", _found_at(path))
+        self._change(path, "mdeltree" if found.kind is Kind.FOLDER else "mdel", _found_at(path))
 
     def flush(self) -> None:
         """Keep what was changed."""
@@ -104,15 +104,15 @@ class FatFileSystem:
 
     def _listed(self, path: Parts) -> _Listed:
         if path not in self._known:
-            said = self._mtools.run("mdir", "-a", _found_at(path)).decode(errors="surrogateescape")
+            said = self._mtools.run(path, "mdir", "-a", _found_at((*path, ""))).decode(errors="surrogateescape")
             found = [_read_line(line) for line in said.split("\n")]
             self._known[path] = [item for item in found if item and item[0].name not in {".", ".."}]
         return self._known[path]
 
-    def _change(self, program: str, *words: str, keep: tuple[int, ...] = ()) -> None:
+    def _change(self, path: Parts, program: str, *words: str, keep: tuple[int, ...] = ()) -> None:
         self._is_changed = True
         self._known.clear()
-        self._mtools.run(program, *words, keep=keep)
+        self._mtools.run(path, program, *words, keep=keep)
 
     def _check_folder(self, path: Parts) -> None:
         found = self.entry(path)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from mtls_ambassador.image.entry import Parts, text
 from mtls_ambassador.image.overlay import Region
 from mtls_ambassador.model.errors import AmbassadorError
 
@@ -20,20 +21,23 @@ class Mtools:
         self._region, self._where, self._now = region, where, now
         self._copy: BinaryIO | None = None
 
-    def run(self, program: str, *words: str, keep: Iterable[int] = ()) -> bytes:
-        """What a program says; `keep` are further files it reads. Raises AmbassadorError when it fails."""
+    def run(self, path: Parts, program: str, *words: str, keep: Iterable[int] = ()) -> bytes:
+        """What a program says; `keep` are further files it reads.
+
+        Raises AmbassadorError when it fails; `path` is what it is about, for messages.
+        """
         with self._started(program, words, keep) as child:
             said, complaint = child.communicate()
-        self._check(child, complaint)
+        self._check(path, child, complaint)
         return said
 
-    def stream(self, program: str, *words: str) -> Iterator[bytes]:
+    def stream(self, path: Parts, program: str, *words: str) -> Iterator[bytes]:
         """What a program says, part by part."""
         with self._started(program, words, ()) as child:
             while chunk := child.stdout.read(_CHUNK) if child.stdout else b"":
                 yield chunk
             complaint = child.stderr.read() if child.stderr else b""
-        self._check(child, complaint)
+        self._check(path, child, complaint)
 
     def keep(self) -> None:
         """Take over what was changed."""
@@ -80,9 +84,9 @@ class Mtools:
             "SOURCE_DATE_EPOCH": str(self._now),
         }
 
-    def _check(self, child: "subprocess.Popen[bytes]", complaint: bytes) -> None:
+    def _check(self, path: Parts, child: "subprocess.Popen[bytes]", complaint: bytes) -> None:
         if child.returncode:
-            raise AmbassadorError(f"{self._where}: {_said(complaint)}")
+            raise AmbassadorError(f"{self._where}: {text(path)}: {_said(complaint)}")
 
 
 @contextmanager
