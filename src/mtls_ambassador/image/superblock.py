@@ -34,6 +34,7 @@ _REFUSED = {
     "read-only": "it says that it is never to be written to",
 }
 _HEAD = 68 * 1024
+_EXT_END = 2048
 _OTHERS = (
     ("squashfs", 0, b"hsqs"),
     ("xfs", 0, b"XFSB"),
@@ -160,8 +161,8 @@ Found = Ext | Fat | OtherSystem
 def probe(source: Source) -> Found | None:
     """What file system is there; None when no known one is."""
     head = source.read(0, min(_HEAD, source.size))
-    if head[1080:1082] == b"\x53\xef":
-        return _ext(head[1024:2048])
+    if head[1080:1082] == b"\x53\xef" and len(head) >= _EXT_END:
+        return _ext(head[1024:_EXT_END])
     for name, offset, magic in _OTHERS:
         if head[offset : offset + len(magic)] == magic:
             return OtherSystem(name)
