@@ -7,7 +7,6 @@ from typing import Protocol
 _COMPAT = {0x4: "has_journal"}
 _INCOMPAT = {
     0x4: "needs_recovery",
-    0x8: "journal_dev",
     0x40: "extents",
     0x80: "64bit",
     0x100: "mmp",
@@ -35,6 +34,8 @@ _REFUSED = {
 }
 _HEAD = 68 * 1024
 _EXT_END = 2048
+_JOURNAL_DEVICE = 0x8
+"""Of the incompatible features: no file system, but the journal of one."""
 _OTHERS = (
     ("squashfs", 0, b"hsqs"),
     ("xfs", 0, b"XFSB"),
@@ -108,8 +109,6 @@ class Ext:
         A journal that is not replayed would later undo the change; quotas and a second mount would not see it.
         """
         has = set(self.features)
-        if "journal_dev" in has:
-            return "is no file system, but the journal of another"
         if "needs_recovery" in has:
             return (
                 "was not unmounted: its journal must be replayed first, or the next mount undoes the change;"
@@ -162,7 +161,8 @@ def probe(source: Source) -> Found | None:
     """What file system is there; None when no known one is."""
     head = source.read(0, min(_HEAD, source.size))
     if head[1080:1082] == b"\x53\xef" and len(head) >= _EXT_END:
-        return _ext(head[1024:_EXT_END])
+        is_journal = head[1024 + 0x60] & _JOURNAL_DEVICE
+        return OtherSystem("a journal") if is_journal else _ext(head[1024:_EXT_END])
     for name, offset, magic in _OTHERS:
         if head[offset : offset + len(magic)] == magic:
             return OtherSystem(name)

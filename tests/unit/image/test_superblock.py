@@ -69,7 +69,6 @@ def test_the_kind_of_ext_by_its_features(bits: tuple[int, int, int], kind: str) 
         (ext(orphan=12), "is marked as not clean"),
         (ext(bits=(0, 0, 0x10000)), "is marked as not clean"),
         (ext(bits=(4, 0, 0), journal=0), "has its journal on another device"),
-        (ext(bits=(0, 8, 0)), "is no file system, but the journal of another"),
         (ext(bits=(0, 0x100, 0)), "has the feature mmp: only a mounted kernel keeps it right"),
         (ext(bits=(0, 0, 0x100)), "has the feature quota: only a mounted kernel keeps it right"),
         (ext(bits=(0, 0, 0x2000)), "has the feature project: only a mounted kernel keeps it right"),
@@ -120,6 +119,7 @@ def test_a_large_fat_counts_its_sectors_in_32_bits() -> None:
         (1024, b"\x10\x20\xf5\xf2", "f2fs"),
         (0, b"LUKS\xba\xbe", "LUKS"),
         (4086, b"SWAPSPACE2", "swap"),
+        (1080, b"\x53\xef" + bytes(38) + b"\x08", "a journal"),
     ],
 )
 def test_others_are_named_and_not_written_to(offset: int, magic: bytes, name: str) -> None:
