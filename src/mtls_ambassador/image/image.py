@@ -136,6 +136,9 @@ class Image:
         if self._is_rootfs:
             where = f"{self.name}: {text(path)}: is in the {role} partition of a device"
             return AmbassadorError(f"{where}, and a Mender artifact holds a root file system only")
+        if role == "root" and (roots := self.layout.rootfs):
+            found = ", ".join(volume.where for volume in roots)
+            return AmbassadorError(f"{self.name}: {text(path)}: no root file system is ext2, ext3 or ext4: {found}")
         known = ", ".join(volume.where for volume in self.volumes) or "no partition"
         rule = "four partitions are taken as boot, rootfs A, rootfs B, data; else their labels say it"
         return AmbassadorError(
