@@ -1,6 +1,7 @@
 """Any sequence of edits leaves FAT as a dictionary with names of any case would be; or as it was."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ _NAMES = st.sampled_from(["a", "A", "a b", "KERNEL8.IMG", "kernel8.img", "bcm271
 )
 _CONTENTS = st.builds(
     lambda size, byte: bytes([byte]) * size, st.sampled_from([0, 1, 2047, 2048, 2049, 70_000]), st.integers(0, 255)
+)
+_CASES: st.SearchStrategy[list[Callable[[str], str]]] = st.lists(
+    st.sampled_from([str, str.upper, str.lower]), min_size=1, max_size=3
 )
 
 
@@ -61,8 +65,12 @@ def _name(path: str) -> str:
 
 @st.composite
 def _edits(draw: st.DrawFn) -> list[list[Change]]:
-    """Edits of a few changes each, to a few names again and again."""
-    names = draw(st.lists(_NAMES, min_size=2, max_size=4, unique=True))
+    """Edits of a few changes each, to a few names again and again; each writes them in its own case."""
+    names = draw(st.lists(_NAMES, min_size=2, max_size=4, unique_by=str.lower))
+    return [draw(_changes([case(name) for name in names])) for case in draw(_CASES)]
+
+
+def _changes(names: list[str]) -> st.SearchStrategy[list[Change]]:
     paths = st.lists(st.sampled_from(names), min_size=1, max_size=2).map("/".join)
     put_one = st.builds(lambda path, content: put(path, content, _ATTRIBUTES, parents=True), paths, _CONTENTS)
     change = (
@@ -71,7 +79,7 @@ def _edits(draw: st.DrawFn) -> list[list[Change]]:
         | st.builds(lambda path: make_folder(path, _ATTRIBUTES), paths)
         | st.builds(lambda path: remove(path, recursive=True), paths)
     )
-    return draw(st.lists(st.lists(change, min_size=1, max_size=3), min_size=1, max_size=3))
+    return st.lists(change, min_size=1, max_size=3)
 
 
 @pytest.fixture
