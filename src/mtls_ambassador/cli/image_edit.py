@@ -43,11 +43,12 @@ class HostFile:
     """Empty for standard input."""
 
     def put(self, edit: "Edit", at: ImagePath, wanted: Attributes, *, parents: bool) -> None:
-        """Put it into an image: where a folder is, under its own name in that."""
-        if self.name:
-            edit.put(at.named(self.name), self.name, self.content, wanted, parents=parents)
+        """Put it into an image: where a folder is, or is meant, under its own name in that."""
+        if self.name and not at.is_folder:
+            edit.put(at.path, self.name, self.content, wanted, parents=parents)
         else:
-            edit.put_file(at.path, self.content, wanted, parents=parents)
+            path = (*at.path, self.name) if self.name else at.path
+            edit.put_file(path, self.content, wanted, parents=parents)
 
 
 def read_host_file(word: str, at: ImagePath) -> HostFile:

@@ -33,10 +33,6 @@ class ImagePath:
     is_folder: bool
     """Written with a slash at its end."""
 
-    def named(self, name: str) -> Parts:
-        """Where a file of this name goes: into the folder, if it was written as one."""
-        return (*self.path, name) if self.is_folder else self.path
-
 
 def split(given: str) -> ImagePath | None:
     """IMAGE:/path; None when no image is named, and the text is a file's own path.

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from mtls_ambassador.image.entry import Attributes, Entry, Kind, Parts
 from mtls_ambassador.image.ext_attributes import free_attributes
+from mtls_ambassador.image.ext_blocks import free_blocks
 from mtls_ambassador.image.ext_content import content_places, read_content, write_content
 from mtls_ambassador.image.ext_handle import ExtHandle
 from mtls_ambassador.image.ext_inode import CASEFOLD, ENCRYPTED, INLINE, InodeData
@@ -29,7 +30,6 @@ from mtls_ambassador.image.superblock import Ext
 from mtls_ambassador.model.errors import AmbassadorError
 
 _ROOT = 2
-_ALL = (1 << 64) - 1
 
 
 class ExtFileSystem:
@@ -248,6 +248,6 @@ class ExtFileSystem:
         data = self._handle.read(inode)
         data.bury(self._now)
         if not data.flags & INLINE and (data.kind in {Kind.FILE, Kind.FOLDER} or data.small_target is None):
-            self._handle.call(path, "ext2fs_punch", inode, data.buffer, None, 0, _ALL)
+            free_blocks(self._handle, inode, path)
         self._handle.run("ext2fs_inode_alloc_stats2", inode, -1, int(data.kind is Kind.FOLDER))
         self._handle.write(inode, data)

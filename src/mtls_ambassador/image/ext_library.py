@@ -55,6 +55,10 @@ OPTION = c.CFUNCTYPE(ERRCODE, _CHANNEL, c.c_char_p, c.c_char_p)
 STATISTICS = c.CFUNCTYPE(ERRCODE, _CHANNEL, c.c_void_p)
 RANGE = c.CFUNCTYPE(ERRCODE, _CHANNEL, c.c_ulonglong, c.c_ulonglong)
 EACH_ENTRY = c.CFUNCTYPE(c.c_int, INODE, c.c_int, c.c_void_p, c.c_int, c.c_int, c.c_void_p, c.c_void_p)
+EACH_BLOCK = c.CFUNCTYPE(
+    c.c_int, c.c_void_p, c.POINTER(c.c_ulonglong), c.c_longlong, c.c_ulonglong, c.c_int, c.c_void_p
+)
+ITERATE_READ_ONLY, ITERATE_ABORT = 0x8, 0x2
 EACH_ATTRIBUTE = c.CFUNCTYPE(c.c_int, c.c_char_p, c.c_void_p, c.c_size_t, c.c_void_p)
 
 
@@ -103,7 +107,7 @@ _TYPES: dict[str, tuple[Any, ...]] = {
     "ext2fs_file_write": (HANDLE, c.c_char_p, c.c_uint, c.POINTER(c.c_uint)),
     "ext2fs_file_close": (HANDLE,),
     "ext2fs_bmap2": (HANDLE, INODE, c.c_void_p, c.c_char_p, c.c_int, c.c_ulonglong, c.POINTER(c.c_int), c.c_void_p),
-    "ext2fs_punch": (HANDLE, INODE, c.c_void_p, c.c_char_p, c.c_ulonglong, c.c_ulonglong),
+    "ext2fs_block_iterate3": (HANDLE, INODE, c.c_int, c.c_char_p, EACH_BLOCK, c.c_void_p),
     "ext2fs_free_ext_attr": (HANDLE, INODE, c.c_void_p),
     "ext2fs_xattrs_open": (HANDLE, INODE, c.POINTER(HANDLE)),
     "ext2fs_xattrs_read": (HANDLE,),
@@ -115,6 +119,7 @@ _TYPES: dict[str, tuple[Any, ...]] = {
 _WITHOUT_RESULT: dict[str, tuple[Any, ...]] = {
     "ext2fs_free": (HANDLE,),
     "ext2fs_extent_free": (HANDLE,),
+    "ext2fs_block_alloc_stats2": (HANDLE, c.c_ulonglong, c.c_int),
     "ext2fs_inode_alloc_stats2": (HANDLE, INODE, c.c_int, c.c_int),
 }
 

@@ -63,6 +63,8 @@ class Ext:
 
     label: str
     block_size: int
+    cluster_blocks: int
+    """Blocks that are allocated together: 1, or more with bigalloc."""
     size: int
     """Bytes it takes, from its first."""
     features: tuple[str, ...]
@@ -187,6 +189,7 @@ def _ext(block: bytes) -> Ext:
     return Ext(
         label=_label(block[0x78:0x88]),
         block_size=block_size,
+        cluster_blocks=1 << min(max(number(0x1C) - number(0x18), 0), 20) if "bigalloc" in features else 1,
         size=blocks * block_size,
         features=tuple(features),
         state=struct.unpack_from("<H", block, 0x3A)[0],
