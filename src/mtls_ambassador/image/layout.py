@@ -10,6 +10,9 @@ _FOUR = 4
 _FIRST_ROOTFS = frozenset({"primary", "rootfsa", "rootfs-a", "rootfs_a"})
 _SECOND_ROOTFS = frozenset({"secondary", "rootfsb", "rootfs-b", "rootfs_b"})
 _BOOT = frozenset({"boot", "uboot", "efi", "esp"})
+_DATA = frozenset({"data"})
+_EFI_TYPES = frozenset({EFI_SYSTEM, "ef"})
+"""In GPT, and in MBR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +58,15 @@ def find_layout(volumes: tuple[Volume, ...]) -> Layout:
     """With four partitions their order decides, as in `mender-artifact`: boot, rootfs A, rootfs B, data.
 
     With any other number labels do: `data`; `primary` and `secondary` (as Yocto builds call them) or `rootfsA` and
-    `rootfsB`; `boot`, or the EFI system partition. What no label tells is not guessed at.
+    `rootfsB`; `boot`, or the EFI system partition. What no label tells, or two do, is not guessed at.
     """
     if len(volumes) == 1 and volumes[0].partition.number == 0:
         return Layout(rootfs=volumes)
     if len(volumes) == _FOUR:
         boot, first, second, data = volumes
         return Layout((first, second), boot, data)
-    pair = (_labelled(volumes, _FIRST_ROOTFS), _labelled(volumes, _SECOND_ROOTFS))
-    return Layout(
-        tuple(item for item in pair if item is not None),
-        _labelled(volumes, _BOOT) or _efi(volumes),
-        _labelled(volumes, frozenset({"data"})),
-    )
+    called_boot = _labelled(volumes, _BOOT) or _efi(volumes)
+    return Layout(_rootfs(volumes), _only(called_boot), _only(_labelled(volumes, _DATA)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +88,22 @@ def named_layout(volumes: tuple[Volume, ...], roles: Roles) -> Layout:
     return Layout(rootfs, find(roles.boot), find(roles.data))
 
 
-def _labelled(volumes: tuple[Volume, ...], names: frozenset[str]) -> Volume | None:
-    found = [volume for volume in volumes if volume.labels & names]
+def _labelled(volumes: tuple[Volume, ...], names: frozenset[str]) -> list[Volume]:
+    return [volume for volume in volumes if volume.labels & names]
+
+
+def _efi(volumes: tuple[Volume, ...]) -> list[Volume]:
+    return [item for item in volumes if item.partition.type in _EFI_TYPES and isinstance(item.system, Fat)]
+
+
+def _only(found: list[Volume]) -> Volume | None:
     return found[0] if len(found) == 1 else None
 
 
-def _efi(volumes: tuple[Volume, ...]) -> Volume | None:
-    found = [item for item in volumes if item.partition.type == EFI_SYSTEM and isinstance(item.system, Fat)]
-    return found[0] if len(found) == 1 else None
+def _rootfs(volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
+    """A and B; none when there are two of either, since it must not be changed in one and not in the other."""
+    first, second = _labelled(volumes, _FIRST_ROOTFS), _labelled(volumes, _SECOND_ROOTFS)
+    return (*first, *second) if max(len(first), len(second)) <= 1 else ()
 
 
 def choose_volume(volumes: tuple[Volume, ...], number: int | None, label: str | None) -> Volume:
