@@ -71,7 +71,7 @@ def test_an_unclean_b_stops_an_edit_of_both(tmp_path: Path) -> None:
         (
             (),
             "feature FEATURE_C30",
-            "cannot be checked: e2fsck ended with 12: it has unsupported feature(s): FEATURE_C30",
+            "cannot be checked: e2fsck ended with 12; it has unsupported feature(s): FEATURE_C30",
         ),
         (("-O", "^metadata_csum"), "ssv feature_incompat 0x40000042", "features: compat 0x3c, incompat 0x40000042"),
     ],

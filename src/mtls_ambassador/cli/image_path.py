@@ -37,15 +37,16 @@ class ImagePath:
 def split(given: str) -> ImagePath | None:
     """IMAGE:/path; None when no image is named, and the text is a file's own path.
 
-    What stands before a colon is an image if there is such a file, or if its name ends like an image's; not when the
+    What stands before a colon is an image if there is such a file, else if its name ends like an image's; not when the
     whole is a file that is there.
     """
-    at = -1 if _is_file(given) else given.find(":")
-    while at > 0:
-        name = given[:at]
-        if _is_file(name) or _looks_like_image(name):
-            return ImagePath(Path(name), parse_path(given[at + 1 :]), given.endswith("/"))
-        at = given.find(":", at + 1)
+    if _is_file(given):
+        return None
+    colons = [at for at, char in enumerate(given) if char == ":" and at]
+    for is_image in (_is_file, _looks_like_image):
+        for at in colons:
+            if is_image(given[:at]):
+                return ImagePath(Path(given[:at]), parse_path(given[at + 1 :]), given.endswith("/"))
     return None
 
 

@@ -14,9 +14,10 @@ _UNSOUND = "? no"
 """What e2fsck answers itself when it would have repaired something; its exit code does not always tell."""
 _NOISE = re.compile(
     r"e2fsck \d.*|fsck\.fat \d.*|Pass \d.*|.*: \d+/\d+ files \(.*|.*\*\*\* WARNING: Filesystem still has errors.*"
-    r"|[A-Z][\w ]*\? no|Leaving filesystem unchanged\."
+    r"|Leaving filesystem unchanged\."
 )
 """What the checkers say besides what is wrong."""
+_ANSWER = re.compile(r"\s*[A-Z][\w ]*\? no$")
 _COULD_NOT = 8
 """Exit codes of e2fsck from here on say that it could not check (e2fsck(8))."""
 _END_OF_TIME = str(2**32 - 1)
@@ -80,7 +81,7 @@ def _e2fsck(descriptor: int, offset: int) -> list[str]:
     # By descriptor, since e2fsck takes what follows a question mark in a name for options.
     code, said = _run(["e2fsck", "-fn", f"/proc/self/fd/{descriptor}?offset={offset}"], [descriptor], "e2fsprogs")
     if code < 0 or code >= _COULD_NOT:
-        raise AmbassadorError(f"e2fsck ended with {code}: {'; '.join(_complaints(said))}")
+        raise AmbassadorError("; ".join([f"e2fsck ended with {code}", *_complaints(said)]))
     is_sound = not code and not any(_UNSOUND in line for line in said)
     return [] if is_sound else _complaints(said) or [f"e2fsck ended with {code}"]
 
@@ -91,7 +92,8 @@ def _fsck_vfat(descriptor: int) -> list[str]:
 
 
 def _complaints(said: list[str]) -> list[str]:
-    return [line for line in said if not _NOISE.fullmatch(line)]
+    lines = (_ANSWER.sub("", line) for line in said if not _NOISE.fullmatch(line))
+    return [line for line in lines if line]
 
 
 def _run(argv: list[str], descriptors: list[int], package: str) -> tuple[int, list[str]]:

@@ -67,8 +67,13 @@ class Mtools:
 
     def _device(self) -> int:
         if self._copy is None:
-            self._copy = tempfile.TemporaryFile(prefix="fat-")  # noqa: SIM115 - closed by `close`
-            self._region.overlay.copy_to(self._copy.fileno(), self._region.start, self._region.size)
+            try:
+                self._copy = tempfile.TemporaryFile(prefix="fat-")  # noqa: SIM115 - closed by `close`
+                self._region.overlay.copy_to(self._copy.fileno(), self._region.start, self._region.size)
+            except OSError as error:
+                raise AmbassadorError(
+                    f"{self._where}: a copy of it in the folder for temporary files (TMPDIR): {error.strerror}"
+                ) from error
         return self._copy.fileno()
 
     def _environ(self) -> dict[str, str]:
