@@ -139,15 +139,13 @@ class ExtFileSystem:
 
     def _find(self, path: Parts) -> int | None:
         self._handle.open(to_write=False)
-        inode = _ROOT
-        for depth in range(1, len(path) + 1):
-            here = path[:depth]
-            if here not in self._inodes:
-                self._inodes[here] = self._look_up(inode, here)
-            found = self._inodes[here]
-            if found is None:
+        known = next((depth for depth in range(len(path), 0, -1) if path[:depth] in self._inodes), 0)
+        inode: int | None = self._inodes[path[:known]] if known else _ROOT
+        for depth in range(known + 1, len(path) + 1):
+            if inode is None:
                 return None
-            inode = found
+            here = path[:depth]
+            inode = self._inodes[here] = self._look_up(inode, here)
         return inode
 
     def _look_up(self, parent: int, path: Parts) -> int | None:

@@ -57,12 +57,11 @@ class Tree:
         return self._locate(behind)
 
     def _locate(self, path: list[str]) -> Place:
-        depths = (length for length in range(len(path), 0, -1) if tuple(path[:length]) in self.mounts)
-        depth = next(depths, 0)
-        volume = self.mounts[tuple(path[:depth])] if depth else self.root
+        mount = max((mount for mount in self.mounts if tuple(path[: len(mount)]) == mount), key=len, default=())
+        volume = self.mounts[mount] if mount else self.root
         if volume is None:
             raise self.missing(tuple(path))
-        return Place(volume, tuple(path[depth:]))
+        return Place(volume, tuple(path[len(mount) :]))
 
 
 def parse_path(given: str) -> Parts:
