@@ -1,12 +1,16 @@
 """`mtls-ambassador image` run in this process, which takes milliseconds, and what a refusal must leave alone."""
 
+import atexit
 import hashlib
 import io
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
 from mtls_ambassador.cli import main
 from support.images import Part, make_disk, run
@@ -74,7 +78,17 @@ def names(folder: Path) -> list[str]:
 
 def make_small(path: Path) -> list[int]:
     """An image of SMALL; returns the first byte of each partition."""
-    return make_disk(path, SMALL)
+    made, starts = _small()
+    copy(made, path)
+    return starts
+
+
+@cache
+def _small() -> tuple[Path, list[int]]:
+    """Made once, and gone when the tests end."""
+    folder = Path(mkdtemp(prefix="small-"))
+    atexit.register(shutil.rmtree, folder)
+    return folder / "small.img", make_disk(folder / "small.img", SMALL)
 
 
 def copy(path: Path, target: Path) -> Path:

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from support.image_cli import image, names
-from support.images import Part, check_ext, make_system, run
+from support.images import Part, Tree, check_ext, make_system, run
 
-FILES: dict[str, bytes | str | None] = {"etc/mender/mender.conf": b"{}" * 400, "big": b"x" * 40_000} | {
+FILES: Tree = {"etc/mender/mender.conf": b"{}" * 400, "big": b"x" * 40_000} | {
     f"many/a name of some length {n}": b"x" for n in range(40)
 }
-LINKS: dict[str, bytes | str | None] = {"link": "etc/mender", "long": "x" * 200}
-FAT_FILES: dict[str, bytes | str | None] = {
+LINKS: Tree = {"link": "etc/mender", "long": "x" * 200}
+FAT_FILES: Tree = {
     "etc": None,
     "etc/mender": None,
     "etc/mender/mender.conf": b"{}",
@@ -27,10 +27,10 @@ FAT_FILES: dict[str, bytes | str | None] = {
     "big": b"x" * 40_000,
 }
 SYSTEMS = {
-    "ext4": Part(4, "ext4", files=FILES | LINKS),
-    "ext4 without checksums": Part(4, "ext4", ("-b", "1024", "-O", "^metadata_csum"), files=FILES | LINKS),
-    "ext4 with small files in inodes": Part(4, "ext4", ("-O", "inline_data,^metadata_csum"), files=FILES | LINKS),
-    "ext2": Part(4, "ext2", ("-b", "1024"), files=FILES | LINKS),
+    "ext4": Part(4, "ext4", files={**FILES, **LINKS}),
+    "ext4 without checksums": Part(4, "ext4", ("-b", "1024", "-O", "^metadata_csum"), files={**FILES, **LINKS}),
+    "ext4 with small files in inodes": Part(4, "ext4", ("-O", "inline_data,^metadata_csum"), files={**FILES, **LINKS}),
+    "ext2": Part(4, "ext2", ("-b", "1024"), files={**FILES, **LINKS}),
     "FAT12": Part(1, "vfat", files=FAT_FILES),
     "FAT16": Part(8, "vfat", ("-F", "16", "-s", "1"), files=FAT_FILES),
 }

@@ -38,7 +38,7 @@ def command(words: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - w
     if mode is None and not is_folder:
         raise UsageError("say the permissions, such as -m 644; `image cp` takes those of the file")
     at = required(words[-1])
-    wanted = attributes(parse_mode(mode or "755"), options["owner"], options["group"])
+    wanted = attributes(parse_mode("755" if mode is None else mode), options["owner"], options["group"])
     if is_folder:
         change(at, selector(options), wanted.mtime, lambda edit: edit.make_folder(at.path, wanted))
         return
