@@ -89,7 +89,7 @@ def golden(tmp_path: Path) -> Path:
     return image
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=_edits())
 def test_an_image_is_as_its_model(golden: Path, edits: list[list[Change]]) -> None:
     image = golden.with_name("image.vfat")
