@@ -36,7 +36,7 @@ SYSTEMS = {
 }
 VALUES = (b"\xff" * 4, b"\0" * 4, b"\1\0\0\0", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\xff\xff", b"\1", b"\xff")
 SECONDS = 60
-COUNT = 12
+COUNT = 8
 
 
 def damaged(data: bytes, seed: str) -> Iterator[bytes]:

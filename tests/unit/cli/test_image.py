@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mtls_ambassador.cli.image_output import write_out
 from mtls_ambassador.cli.image_path import parse_mode, split
 from support.image_cli import debugfs, image, key, make_small, names, patch_bytes, refused
 from support.images import MIB, Part, check_ext, make_system
@@ -334,6 +335,17 @@ def test_help_has_examples(command: str) -> None:
     assert f"Examples:\n    mtls-ambassador image {command} " in said
     assert "--partition" in said
     assert "--label" in said
+
+
+def test_a_reader_that_goes_away_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    out = os.fdopen(writer, "w")
+    monkeypatch.setattr("sys.stdout", out)
+    with pytest.raises(BrokenPipeError):
+        write_out([b"x"])
+    with pytest.raises(BrokenPipeError):
+        out.close()
 
 
 def test_a_reader_that_goes_away_and_a_full_output(tmp_path: Path) -> None:

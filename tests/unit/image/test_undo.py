@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -226,6 +227,16 @@ def test_what_reads_back_other_is_told_with_its_place(image: Path, descriptor: i
     read_back(RawFile(descriptor), CHANGES, image)
     with pytest.raises(AmbassadorError, match=r"a\.img: byte 0 on reads back other than it was written"):
         read_back(RawFile(descriptor), {0: b"x"}, image)
+
+
+def test_a_block_that_is_written_in_part_only_is_told(image: Path, descriptor: int) -> None:
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, most[1]))
+    try:
+        with pytest.raises(AmbassadorError, match=r"a\.img: cannot be written whole; is the disk full\?"):
+            write_blocks(descriptor, {4096: b"1" * 4096}, image)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
 
 
 def test_the_undo_file_holds_what_was_there_and_not_what_comes(image: Path, descriptor: int) -> None:
