@@ -156,7 +156,7 @@ def _by_path(mount: Path) -> Tree:
             status = os.lstat(path)
             kind, content = _kind(status.st_mode), b""
             if kind is Kind.LINK:
-                content = os.fsencode(Path(os.fsdecode(path)).readlink())
+                content = os.readlink(path)  # noqa: PTH115 - Path would tidy it up
             elif kind is Kind.FILE:
                 content = Path(os.fsdecode(path)).read_bytes()
             owner = status.st_uid, status.st_gid
