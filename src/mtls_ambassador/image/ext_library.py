@@ -4,6 +4,7 @@ The library has kept its binary interface (libext2fs.so.2) since version 1.41 an
 """
 
 import ctypes as c
+import sys
 from functools import cache
 from typing import Any, ClassVar
 
@@ -142,6 +143,8 @@ class Library:
             raise AmbassadorError(
                 f"ext2/3/4 needs the library libext2fs of e2fsprogs (Debian package e2fsprogs): {error}"
             ) from None
+        self._raised: list[BaseException] = []
+        self._hook_before = sys.unraisablehook
         self._ext.initialize_ext2_error_table()
         self._errors.error_message.restype = c.c_char_p
         self._errors.error_message.argtypes = (ERRCODE,)
@@ -152,9 +155,26 @@ class Library:
 
     def call(self, name: str, *args: object) -> None:
         """Call a function that returns an errcode. Raises ExtError unless that is 0."""
-        code = getattr(self._ext, name)(*args)
+        self._hook_before, sys.unraisablehook = sys.unraisablehook, self._keep
+        try:
+            code = getattr(self._ext, name)(*args)
+        finally:
+            sys.unraisablehook = self._hook_before
+        if self._raised:
+            raise self._raised.pop()
         if code:
             raise ExtError(code, self._errors.error_message(code).decode())
+
+    def _keep(self, what: "sys.UnraisableHookArgs") -> None:
+        """What a callback raised, such as KeyboardInterrupt, which may come anywhere in it: `call` raises it.
+
+        No exception passes through C. Python tells this hook of it, and the library goes on as if nothing were the
+        matter, with whatever stood where the callback's answer should.
+        """
+        if what.exc_value is not None and "ctypes" in (what.err_msg or ""):
+            self._raised[:] = [what.exc_value]
+        else:
+            self._hook_before(what)
 
     def run(self, name: str, *args: object) -> None:
         """Call a function that returns nothing."""
