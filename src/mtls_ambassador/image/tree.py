@@ -38,6 +38,10 @@ class Tree:
         """
         ahead, behind, links = list(reversed(path)), list[str](), 0
         while ahead:
+            if not behind and (mount := self._mount(ahead[::-1])):  # whatever the root file system has there
+                behind += mount
+                del ahead[-len(mount) :]
+                continue
             name = ahead.pop()
             if name == "..":
                 del behind[-1:]
@@ -57,11 +61,15 @@ class Tree:
         return self._locate(behind)
 
     def _locate(self, path: list[str]) -> Place:
-        mount = max((mount for mount in self.mounts if tuple(path[: len(mount)]) == mount), key=len, default=())
+        mount = self._mount(path)
         volume = self.mounts[mount] if mount else self.root
         if volume is None:
             raise self.missing(tuple(path))
         return Place(volume, tuple(path[len(mount) :]))
+
+    def _mount(self, path: list[str]) -> Parts:
+        """The mount point that a path begins with; () when with none."""
+        return max((mount for mount in self.mounts if tuple(path[: len(mount)]) == mount), key=len, default=())
 
 
 def parse_path(given: str) -> Parts:

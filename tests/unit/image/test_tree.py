@@ -123,6 +123,15 @@ def test_forty_links_are_no_circle() -> None:
         found(tree(links), "0")
 
 
+def test_a_mount_point_is_what_is_mounted_there_whatever_is_under_it() -> None:
+    of = tree({"boot": "/etc", "data": "/etc", "link": "/boot/efi", "other": "boot/x"}, {"link": "/boot/efi/x"})
+    assert found(of, "boot/efi/x") == found(of, "link/x") == found(of, "data/link") == (BOOT, "x")
+    assert found(of, "data/x") == (DATA, "x")
+    assert found(of, "other") == found(of, "boot/x") == (ROOT, "etc/x")
+    rootless = Tree(None, of.mounts, of.system, of.missing)
+    assert found(rootless, "boot/efi/x") == found(rootless, "data/link") == (BOOT, "x")
+
+
 def test_what_is_not_known_is_not_gone_to() -> None:
     of = tree({"a": "/boot/efi"}, boot=None)
     assert found(of, "boot/grub") == (ROOT, "boot/grub")
