@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mtls_ambassador.flows.edit_image import edit_image
-from mtls_ambassador.flows.read_image import image_to_read, open_file
+from mtls_ambassador.flows.read_image import image_to_read, listed, open_file
 from mtls_ambassador.image.entry import Attributes
 from mtls_ambassador.image.image import ANY
 from support.ext_features import FEATURES
@@ -82,6 +82,24 @@ def test_holes_read_as_zeros(name: str, tmp_path: Path) -> None:
     }
     edit_image(image, ANY, NOW, lambda edit: edit.put_file(("ends",), b"no more holes", _WANTED))
     check_ext(image)
+
+
+@pytest.mark.parametrize("name", ["4k-blocks", "no-extents"])
+def test_sizes_beyond_4_gib(name: str, tmp_path: Path) -> None:
+    image, tree = tmp_path / "image.ext4", tmp_path / "tree"
+    tree.mkdir()
+    with (tree / "large").open("wb") as large:
+        large.seek(5 << 30)
+        large.write(b"end")
+    system, options = FEATURES[name]
+    run("mke2fs", "-q", "-F", "-t", system, *options, "-b", "4096", "-d", tree, image, "6G")
+    with image_to_read(image) as opened:
+        assert [entry.size for entry in listed(opened, ("large",))] == [(5 << 30) + 3]
+        assert next(open_file(opened, ("large",)).chunks()) == bytes(MIB)
+    edit_image(image, ANY, NOW, lambda edit: edit.put_file(("large",), b"small", _WANTED))
+    check_ext(image)
+    with image_to_read(image) as opened:
+        assert open_file(opened, ("large",)).read() == b"small"
 
 
 def test_what_mender_artifact_cuts_off_is_read_whole(tmp_path: Path) -> None:
