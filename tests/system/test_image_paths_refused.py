@@ -39,7 +39,7 @@ def test_a_folder_is_not_replaced_by_a_file_nor_a_file_by_a_folder(tmp_path: Pat
         card, "cp", tmp_path / "grub", f"{card}:/uboot"
     )
     said = refused(card, "install", "-d", f"{card}:/etc/mender/mender.conf")
-    assert f"{card}:/etc/mender/mender.conf is no folder" in said
+    assert f"{card}: partition 2 (ext4): /etc/mender/mender.conf is no folder" in said
     assert "is no folder" in refused(card, "install", "-d", f"{card}:/etc/mender/mender.conf/new")
     image("install", "-d", f"{card}:/etc/mender")
 
@@ -96,3 +96,13 @@ def test_what_is_to_be_removed_must_be_there(card: Path) -> None:
     assert "the root folder is not removed" in refused(card, "rm", "-r", f"{card}:/", code=2)
     assert "is not removed" in refused(card, "rm", "-r", f"{card}:/data")
     assert names(card.parent) == ["card.img"]
+
+
+def test_paths_are_as_deep_as_the_file_system_allows(tmp_path: Path, card: Path) -> None:
+    deep = "/a" * 1200
+    assert f"{deep}/x is not there" in image("cat", f"{card}:/data{deep}/x", code=1).err
+    image("install", "-m", "600", "-p", key(tmp_path), f"{card}:/data{'/a' * 200}/x")
+    image("install", "-m", "600", "-p", key(tmp_path), f"{card}:/uboot{'/a' * 30}/x")
+    assert image("cat", f"{card}:/uboot{'/A' * 30}/X").out == key(tmp_path).read_bytes()
+    assert f"{deep}/x is not there" in image("cat", f"{card}:/uboot{deep}/x", code=1).err
+    assert "in FAT at most 128 names make a path" in refused(card, "install", "-d", f"{card}:/uboot{'/a' * 129}")

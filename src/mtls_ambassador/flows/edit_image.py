@@ -137,12 +137,12 @@ class Edit:
             self._forget(place)
             self.attributes[place] = attributes
         elif entry.kind is not Kind.FOLDER:
-            raise AmbassadorError(f"{self._name(place.path)} is no folder")
+            raise AmbassadorError(f"{self.image.at(place)} is no folder")
 
     def notes(self) -> list[str]:
         """What a person should know of what was done."""
         on_fat = [place for place in self.attributes if place.volume.system and place.volume.system.type == "vfat"]
-        return [f"{self._name(place.path)}: FAT keeps no mode and no owner" for place in on_fat] + self.told
+        return [f"{self.image.at(place)}: FAT keeps no mode and no owner" for place in on_fat[-1:]] + self.told
 
     def _name(self, path: Parts) -> str:
         return f"{self.image.name}:{text(path)}"
@@ -159,7 +159,7 @@ class Edit:
         with Image(raw, self.image.name, 0) as image:
             for place in {**self.attributes, **self.expected}:
                 if not self._is_as_wanted(image.system(place.volume), place):
-                    raise AmbassadorError(f"{self._name(place.path)} reads back other than it was written")
+                    raise AmbassadorError(f"{self.image.at(place)} reads back other than it was written")
 
     def _is_as_wanted(self, system: FileSystem, place: Place) -> bool:
         entry = system.entry(place.path)

@@ -143,6 +143,7 @@ class ExtFileSystem:
         inode: int | None = self._inodes[path[:known]] if known else _ROOT
         for depth in range(known + 1, len(path) + 1):
             if inode is None:
+                self._inodes[path] = None
                 return None
             here = path[:depth]
             inode = self._inodes[here] = self._look_up(inode, here)

@@ -17,6 +17,8 @@ _NOT_IN_A_NAME = re.compile(r'[\x00-\x1f"*/:<>?\\|\x7f\ud800-\udfff]|[. ]$')
 _DEVICE = re.compile(r"(?:con|aux|prn|nul|(?:com|lpt)[1-9])", re.IGNORECASE)
 _PATTERN = re.compile(r"([\[\]])")
 _FULL_MODE, _FOLDER_MODE = 0o755, 0o755
+_MAX_DEPTH = 128
+"""Names of one letter in the 260 characters that its specification has for a path."""
 _FIRST_TIME = 315532800
 """1980: mtools takes what is before for a time after 2097."""
 _Listed = list[tuple[Entry, str]]
@@ -40,13 +42,14 @@ class FatFileSystem:
 
     def entry(self, path: Parts) -> Entry | None:
         """What is there."""
-        if not path:
-            return Entry("/", Kind.FOLDER, _FOLDER_MODE, 0, 0, 0, 0)
-        parent = self.entry(path[:-1])
-        if parent is None or parent.kind is not Kind.FOLDER:
-            return None
-        name = _fold(path[-1])
-        return next((item for item, short in self._listed(path[:-1]) if name in {_fold(item.name), _fold(short)}), None)
+        found: Entry | None = Entry("/", Kind.FOLDER, _FOLDER_MODE, 0, 0, 0, 0)
+        for depth, given in enumerate(path):
+            if found is None or found.kind is not Kind.FOLDER:
+                return None
+            name = _fold(given)
+            listed = self._listed(path[:depth])
+            found = next((item for item, short in listed if name in {_fold(item.name), _fold(short)}), None)
+        return found
 
     def entries(self, path: Parts) -> list[Entry]:
         """What is in a folder."""
@@ -111,7 +114,8 @@ class FatFileSystem:
 
     def _change(self, path: Parts, program: str, *words: str, keep: tuple[int, ...] = ()) -> None:
         self._is_changed = True
-        self._known.clear()
+        # By depth, since a folder has more names than one.
+        self._known = {known: listed for known, listed in self._known.items() if len(known) < len(path) - 1}
         self._mtools.run(path, program, *words, keep=keep)
 
     def _check_folder(self, path: Parts) -> None:
@@ -126,6 +130,8 @@ class FatFileSystem:
                 f'{self._at(path)}: no name for FAT, which has none of " * / : < > ? \\ | in a name and no dot or blank'
                 " at its end"
             )
+        if len(path) > _MAX_DEPTH:
+            raise AmbassadorError(f"{self._at(path)}: in FAT at most {_MAX_DEPTH} names make a path")
         if _DEVICE.fullmatch(name):
             raise AmbassadorError(f"{self._at(path)}: no name for FAT, where it stands for a device")
         self._check_folder(path[:-1])

@@ -102,6 +102,10 @@ class Image:
             return FatFileSystem(self.region(volume), self._where(volume), self._now)
         raise AmbassadorError(f"{self._where(volume)}: {found.write_fault()}")
 
+    def at(self, place: Place) -> str:
+        """How a place is called in messages."""
+        return f"{self._where(place.volume)}: {text(place.path)}"
+
     def _where(self, volume: Volume) -> str:
         return f"{self.name}: {volume.where}" if volume.partition.number else self.name
 

@@ -306,7 +306,9 @@ def test_names_that_would_steer_a_terminal_are_shown_harmless(tmp_path: Path) ->
 
 def test_fat_is_said_to_keep_no_mode(tmp_path: Path, card: Path) -> None:
     said = image("install", "-m", "600", key(tmp_path), f"{card}:/uboot/key.pem").err
-    assert said == f"{card}:/key.pem: FAT keeps no mode and no owner\n"
+    assert said == f'{card}: partition 1 (vfat "BOOT"): /key.pem: FAT keeps no mode and no owner\n'
+    said = image("cp", "-p", key(tmp_path), f"{card}:/uboot/new/folder/").err
+    assert said == f'{card}: partition 1 (vfat "BOOT"): /new/folder/key.pem: FAT keeps no mode and no owner\n'
     assert image("install", "-m", "600", key(tmp_path), f"{card}:/data/key.pem").err == ""
 
 
