@@ -19,7 +19,7 @@ def card(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("/data/none/key.pem", 'card.img: partition 4 (ext4 "data"): /none is not there'),
+        ("/data/none/key.pem", 'card.img: partition 4 (ext4 "data"): /none is not there; -p (--parents) makes it'),
         ("/data/mender/device_type/key.pem", 'partition 4 (ext4 "data"): /mender/device_type is no folder'),
         ("/etc/none/key.pem", "card.img: partition 2 (ext4): /etc/none is not there"),
         ("/uboot/none/key.pem", 'card.img: partition 1 (vfat "BOOT"): /none is not there'),

@@ -85,8 +85,9 @@ def _tell_partitions(image: "Image", *, as_json: bool) -> None:
         _print(json.dumps({"table": image.table.kind, "partitions": rows, "faults": image.table.faults}, indent=2))
         return
     _print(_HEAD, *map(_row, rows))
-    known = [volume for volume in image.volumes if isinstance(volume.system, Ext | Fat)]
-    warnings = [(f"{volume.where} {fault}") for volume in known if (fault := image.write_fault(volume))]
+    inside = [item for item in image.volumes if item.partition.end <= image.overlay.size]  # others are faults already
+    known = [volume for volume in inside if isinstance(volume.system, Ext | Fat)]
+    warnings = [f"{volume.where} {fault}" for volume in known if (fault := image.write_fault(volume))]
     for warning in (*image.table.faults, *warnings):
         click.echo(f"warning: {warning}", err=True)
 

@@ -75,7 +75,10 @@ class Edit:
         self._refuse_unclean(place.volume)
         if parents:
             self._make_folders(place.volume, place.path[:-1], attributes.mtime)
-        self.image.system(place.volume).put(place.path, content, attributes)
+        system, above = self.image.system(place.volume), Place(place.volume, place.path[:-1])
+        if system.entry(above.path) is None:
+            raise AmbassadorError(f"{self.image.at(above)} is not there; -p (--parents) makes it")
+        system.put(place.path, content, attributes)
         self.expected[place] = content
         self.attributes[place] = attributes
 
