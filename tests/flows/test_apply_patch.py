@@ -99,6 +99,17 @@ def test_another_devices_image_is_refused(line: Line, patch: Path, tmp_path: Pat
     assert sha256(tmp_path / "two.img") == before
 
 
+def test_an_edit_of_the_copy_that_was_interrupted_is_undone_first(line: Line, patch: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.img"
+    shutil.copy(line.golden, copy)
+    line.run("image", "rm", f"{copy}:/etc/mender/mender.conf", code=-9, kill_at="image.undo:Undo._forget:before:1")
+    assert sha256(copy) != sha256(line.golden)
+    assert "read back right" in line.run("image", "apply", patch, line.golden, copy)
+    line.run("image", "apply", patch, line.golden, tmp_path / "new.img")
+    assert sha256(copy) == sha256(tmp_path / "new.img")
+    assert not (tmp_path / ".copy.img.undo").exists()
+
+
 def test_targets_that_are_none(line: Line, patch: Path, tmp_path: Path) -> None:
     (tmp_path / "short.img").write_bytes(b"x" * 4096)
     for target, said in (

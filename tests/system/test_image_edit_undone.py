@@ -1,6 +1,7 @@
 """An edit that fails after it was written is undone, and whose fault it is is told."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,6 +109,19 @@ def test_damage_by_the_edit_itself_is_to_be_reported(tmp_path: Path, system: Pat
     )
     assert "nothing was changed; please report this" in said
     assert sha256(system) == before
+
+
+@pytest.mark.parametrize(("name", "ended"), [("INT", 130), ("TERM", -signal.SIGTERM), ("HUP", -signal.SIGHUP)])
+def test_stopped_by_a_person_or_the_system(tmp_path: Path, system: Path, name: str, ended: int) -> None:
+    before = sha256(system)
+    argv = [sys.executable, "-m", "mtls_ambassador", "image", "install", "-d", f"{system}:/new"]
+    with checker(tmp_path, f"kill -{name} $PPID; sleep 0.2"):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == ended
+    assert (sha256(system) == before) is (name == "INT")
+    image("ls", system)
+    assert sha256(system) == before
+    assert names(tmp_path) == ["data.ext4"]
 
 
 def test_without_a_checker_nothing_is_changed(tmp_path: Path, system: Path) -> None:

@@ -1,9 +1,11 @@
 """Edits of one image at once wait for each other, and readers for them: none is lost."""
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
 
+from mtls_ambassador.flows.read_image import image_to_read
 from support.image_cli import image, make_small, names
 from support.images import check_ext
 
@@ -31,3 +33,19 @@ def test_all_survive(tmp_path: Path) -> None:
     for at in starts[1:]:
         check_ext(card, at)
     assert names(tmp_path) == ["card.img", "file"]
+
+
+def test_who_waits_is_told(tmp_path: Path) -> None:
+    card = tmp_path / "card.img"
+    make_small(card)
+    told = []
+    with card.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+
+        def free(what: str, done: int, total: int) -> None:
+            told.append((what, done, total))
+            fcntl.flock(other, fcntl.LOCK_UN)
+
+        with image_to_read(card, free) as opened:
+            assert len(opened.volumes) == 4
+    assert told == [("wait", 0, 1), ("wait", 1, 1)]

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 LABELS = {
+    "wait": "waiting for others who have the image open",
     "hash": "golden image's hash",
     "write": "writing",
     "verify": "reading back",
@@ -15,7 +16,7 @@ LABELS = {
     "pack": "packing",
     "audit": "images",
 }
-_UNITS = {"audit": "looked at"}
+_UNITS = {"audit": "looked at", "wait": "done"}
 """Of work that is counted in pieces, not in bytes."""
 
 

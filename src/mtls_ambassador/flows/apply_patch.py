@@ -15,7 +15,7 @@ from mtls_ambassador.image.partition_table import read_table
 from mtls_ambassador.image.patch import Patch, decode_patch
 from mtls_ambassador.image.progress import Progress
 from mtls_ambassador.image.target import Disk, look_at, refusal
-from mtls_ambassador.image.undo import read_back, write_blocks
+from mtls_ambassador.image.undo import Undo, read_back, write_blocks
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki.files import PRIVATE, read_file, shred_files, sync_folder
 
@@ -113,6 +113,7 @@ def _to_copy(request: Request, patch: Patch, golden: RawFile) -> Applied:
         if os.path.samestat(os.fstat(descriptor), os.fstat(golden.descriptor)):
             raise AmbassadorError(f"{target}: is the golden image itself, which is never written to; name another file")
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        Undo(Path(os.path.realpath(target))).settle(descriptor)
         if RawFile(descriptor).size != golden.size:
             raise AmbassadorError(f"{target}: is there, and no copy of the golden image: it has another size")
         return _patched(descriptor, request, patch, golden)

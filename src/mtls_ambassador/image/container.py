@@ -95,7 +95,7 @@ def opened(
         _refuse_kind(path, path.stat().st_mode, to_write=to_write)
     except OSError as error:
         raise AmbassadorError(f"{path}: {error.strerror}") from error
-    with _locked(path, to_write=to_write) as descriptor:
+    with _locked(path, on_progress, to_write=to_write) as descriptor:
         Undo(path).settle(descriptor)
         wrapping = _wrapping(path, descriptor)
         if wrapping is None:
@@ -139,19 +139,28 @@ def _refuse_kind(path: Path, mode: int, *, to_write: bool) -> None:
 
 
 @contextmanager
-def _locked(path: Path, *, to_write: bool) -> Iterator[int]:
+def _locked(path: Path, on_progress: Progress, *, to_write: bool) -> Iterator[int]:
     """The file, opened, for writing also when an interrupted edit must be undone."""
     while True:
         is_writable = to_write or Undo(path).is_there
         descriptor = _open(path, is_writable=is_writable)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if is_writable else fcntl.LOCK_SH)
+            _lock(descriptor, fcntl.LOCK_EX if is_writable else fcntl.LOCK_SH, on_progress)
             # Whoever held the lock may have put another file in its place, or died.
             if os.path.samestat(os.fstat(descriptor), path.stat()) and is_writable >= Undo(path).is_there:
                 yield descriptor
                 return
         finally:
             os.close(descriptor)
+
+
+def _lock(descriptor: int, kind: int, on_progress: Progress) -> None:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        on_progress("wait", 0, 1)
+        fcntl.flock(descriptor, kind)
+        on_progress("wait", 1, 1)
 
 
 def _open(path: Path, *, is_writable: bool) -> int:
