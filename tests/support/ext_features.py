@@ -6,7 +6,6 @@ Small as they are here, their blocks have 1 KiB unless something else is said.
 FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "default": ("ext4", ()),
     "ext2": ("ext2", ()),
-    "ext2-revision-0": ("ext2", ("-E", "revision=0")),
     "ext3": ("ext3", ()),
     "2k-blocks": ("ext4", ("-b", "2048")),
     "4k-blocks": ("ext4", ("-b", "4096")),
