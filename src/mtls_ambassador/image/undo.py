@@ -1,20 +1,15 @@
 """Changing a file so that it is changed wholly or not at all, whatever happens in between, power loss included."""
 
 import os
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_ambassador.image.blocks import Blocks, decode, encode
+from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.overlay import RawFile
+from mtls_ambassador.image.undo_file import Kept, parse_undo_file, undo_file
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki.files import PRIVATE, sync_folder, write_new
-
-_KIND = "mtls-ambassador undo 1"
-_SECTOR = 512
-"""Bytes that a disk writes wholly or not at all."""
 
 
 class Undo:
@@ -43,7 +38,7 @@ class Undo:
         image = RawFile(descriptor)
         self._allocate(descriptor, changes)
         old = {offset: image.read(offset, len(block)) for offset, block in changes.items()}
-        self._keep({"size": image.size, "beside": self._bmaps, "new": "".join(_sums(changes))}, old)
+        self._keep(image.size, old, changes)
         try:
             write_blocks(descriptor, changes, self._image)
             read_back(image, changes, self._image)
@@ -76,11 +71,11 @@ class Undo:
         except OSError as error:
             raise AmbassadorError(f"{self._image}: cannot be written: {error.strerror}; nothing was changed") from error
 
-    def _keep(self, facts: Mapping[str, object], old: Blocks) -> None:
+    def _keep(self, size: int, old: Blocks, new: Blocks) -> None:
         """Have the undo file on the disk, under its name only once it is whole."""
         try:
             self._staged.unlink(missing_ok=True)
-            write_new(self._staged, encode(_KIND, facts, old), PRIVATE)
+            write_new(self._staged, undo_file(size, old, new, self._bmaps), PRIVATE)
             self._staged.rename(self._path)
         except (OSError, AmbassadorError) as error:
             raise AmbassadorError(
@@ -88,7 +83,7 @@ class Undo:
             ) from error
         sync_folder(self._path.parent)
 
-    def _read(self) -> "_Kept":
+    def _read(self) -> Kept:
         try:
             data = self._path.read_bytes()
         except OSError as error:
@@ -96,7 +91,7 @@ class Undo:
                 f"{self._path}: {error.strerror}; it undoes an edit that was interrupted: run this as who ran that edit"
             ) from error
         try:
-            return _parse(data, self._path.name)
+            return parse_undo_file(data, self._path.name)
         except AmbassadorError as error:
             raise self._useless(str(error)) from error
 
@@ -130,55 +125,6 @@ class Undo:
     def _forget(self) -> None:
         self._path.unlink()
         sync_folder(self._path.parent)
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What an undo file holds."""
-
-    size: int
-    """Bytes of the image."""
-    blocks: dict[int, bytes]
-    """What was there."""
-    new: str
-    """`_sums` of what was about to be there."""
-    beside: dict[str, str]
-    """Block maps beside the image, by name."""
-
-    def refuse_other(self, image: RawFile) -> None:
-        """Raises AmbassadorError unless each sector is what was there, or what was about to be."""
-        if self.size != image.size:
-            raise AmbassadorError(f"it was of an image of {self.size} bytes, and this one has {image.size}")
-        for number, (at, old) in enumerate(_sectors(self.blocks)):
-            now, new = image.read(at, len(old)), self.new[8 * number : 8 * number + 8]
-            if now != old and _sum(now) != new:
-                raise AmbassadorError(f"byte {at} on is neither as it was before that edit nor after")
-
-
-def _parse(data: bytes, name: str) -> _Kept:
-    """Raises AmbassadorError for anything but a whole undo file that keeps to its image."""
-    file = decode(_KIND, data, name)
-    size, beside, new = (file.facts.get(fact) for fact in ("size", "beside", "new"))
-    if type(size) is not int or not isinstance(beside, dict) or not isinstance(new, str):
-        raise AmbassadorError(f"{name}: has another head than an edit writes")
-    if any(offset + len(block) > size for offset, block in file.blocks.items()):
-        raise AmbassadorError(f"{name}: has blocks behind the image's end")
-    return _Kept(size, file.blocks, new, {bmap: str(text) for bmap, text in beside.items()})
-
-
-def _sectors(blocks: Blocks) -> Iterator[tuple[int, bytes]]:
-    for offset, block in sorted(blocks.items()):
-        for begin in range(0, len(block), _SECTOR):
-            yield offset + begin, block[begin : begin + _SECTOR]
-
-
-def _sums(blocks: Blocks) -> Iterator[str]:
-    """A checksum of each sector: enough to tell them from another image's."""
-    return (_sum(sector) for _, sector in _sectors(blocks))
-
-
-def _sum(sector: bytes) -> str:
-    return f"{zlib.crc32(sector):08x}"
 
 
 def write_blocks(descriptor: int, blocks: Blocks, name: Path) -> None:
