@@ -18,8 +18,6 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "group-checksums": ("ext4", ("-O", "^metadata_csum,uninit_bg")),
     "no-extents": ("ext4", ("-O", "^extent,^64bit")),
     "no-resize-inode": ("ext4", ("-O", "^resize_inode")),
-    "no-dir-index": ("ext4", ("-O", "^dir_index")),
-    "meta-groups": ("ext4", ("-O", "meta_bg,^resize_inode")),
     "sparse-super2": ("ext4", ("-O", "sparse_super2")),
     "bigalloc": ("ext4", ("-O", "bigalloc", "-C", "16384")),
     "large-dir": ("ext4", ("-O", "large_dir")),

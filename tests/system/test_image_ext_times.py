@@ -13,7 +13,7 @@ from support.image_model import NOW, Change, Modelled, make_folder, put, remove
 from support.images import Part, check_ext, make_system
 
 
-@pytest.mark.parametrize("time", [0, 1, 1000, 2**31 - 1, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("time", [0, 1000, 2**31, 2**32 - 1])
 @pytest.mark.parametrize("name", ["default", "128-byte-inodes", "inline-data-1k"])
 def test_any_time_is_kept(name: str, time: int, tmp_path: Path) -> None:
     image, now = tmp_path / "image.ext4", min(time, NOW)

@@ -55,7 +55,7 @@ def _fill_by_linux(mount: Path, large: int) -> None:
         (mount / "many" / f"{number:0100}").unlink()
 
 
-@pytest.fixture(params=["default", "orphan-file", "inline-data", "ext3", "bigalloc", "inode-attributes"])
+@pytest.fixture(params=["default", "orphan-file", "inline-data", "ext3", "inode-attributes"])
 def modelled(request: pytest.FixtureRequest, tmp_path: Path) -> Modelled:
     image = tmp_path / "image.ext4"
     system, options = FEATURES[request.param]
