@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mtls_ambassador.cli.pki_store import printable, who
+from mtls_ambassador.cli.pki_store import who
+from mtls_ambassador.cli.terminal import printable
 from mtls_ambassador.model.errors import AmbassadorError, FaultsError, UsageError
 from mtls_ambassador.model.identity import Identity
 

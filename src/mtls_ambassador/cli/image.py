@@ -9,6 +9,7 @@ COMMANDS = {
     "cat": "Print a file of an image.",
     "cp": "Copy a file into an image, or out of it.",
     "install": "Put a file into an image, with mode and owner.",
+    "overlay": "Put a folder's files over an image's, in one edit.",
     "rm": "Remove a file of an image.",
     "audit": "Look for what would keep devices out, before images are shipped.",
     "apply": "Put a device's patch on a disk or a file, with the golden image.",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mtls_ambassador.cli.pki_store import json_option, now, parse_span, pki_folder, pki_option, printable
+from mtls_ambassador.cli.pki_store import json_option, now, parse_span, pki_folder, pki_option
+from mtls_ambassador.cli.terminal import printable
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.model.finding import Finding, Level
 

@@ -11,7 +11,7 @@ import click
 
 from mtls_ambassador.cli.image_path import ImagePath
 from mtls_ambassador.cli.image_progress import Bars
-from mtls_ambassador.cli.pki_store import printable
+from mtls_ambassador.cli.terminal import printable
 from mtls_ambassador.image.entry import Attributes, text
 from mtls_ambassador.image.image import Selector
 from mtls_ambassador.model.errors import AmbassadorError, UsageError

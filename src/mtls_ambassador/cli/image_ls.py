@@ -11,7 +11,8 @@ import click
 from mtls_ambassador.cli.image_output import write_out
 from mtls_ambassador.cli.image_path import partition_options, selector, split
 from mtls_ambassador.cli.image_progress import Bars
-from mtls_ambassador.cli.pki_store import json_option, printable
+from mtls_ambassador.cli.pki_store import json_option
+from mtls_ambassador.cli.terminal import printable
 from mtls_ambassador.image.superblock import Ext, Fat
 
 if TYPE_CHECKING:

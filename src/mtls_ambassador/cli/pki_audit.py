@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mtls_ambassador.cli.pki_store import json_option, now, opened, parse_span, pki_option, printable
+from mtls_ambassador.cli.pki_store import json_option, now, opened, parse_span, pki_option
+from mtls_ambassador.cli.terminal import printable
 from mtls_ambassador.model.errors import UsageError
 
 if TYPE_CHECKING:

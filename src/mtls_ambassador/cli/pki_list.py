@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mtls_ambassador.cli.pki_store import Place, ca_option, now, opened, parse_span, pki_option, printable
+from mtls_ambassador.cli.pki_store import Place, ca_option, now, opened, parse_span, pki_option
+from mtls_ambassador.cli.terminal import printable
 from mtls_ambassador.model.errors import UsageError
 from mtls_ambassador.model.revocation import serial_hex
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mtls_ambassador.cli.pki_store import Place, json_option, now, opened, parse_serial, pki_option, printable, who
+from mtls_ambassador.cli.pki_store import Place, json_option, now, opened, parse_serial, pki_option, who
+from mtls_ambassador.cli.terminal import printable
 from mtls_ambassador.model.errors import AmbassadorError, FaultsError, UsageError
 from mtls_ambassador.model.revocation import RevocationReason, serial_hex
 

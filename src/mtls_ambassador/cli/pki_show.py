@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mtls_ambassador.cli.pki_store import Place, json_option, opened, parse_serial, pki_option, printable
+from mtls_ambassador.cli.pki_store import Place, json_option, opened, parse_serial, pki_option
+from mtls_ambassador.cli.terminal import printable
 from mtls_ambassador.model.errors import AmbassadorError
 
 if TYPE_CHECKING:

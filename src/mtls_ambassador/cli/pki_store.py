@@ -111,8 +111,3 @@ def now() -> dt.datetime:
 def who(by: str | None) -> str:
     """Who runs the command, for the audit."""
     return by or getpass.getuser()
-
-
-def printable(text: str) -> str:
-    """A text of a certificate, which must not steer a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)

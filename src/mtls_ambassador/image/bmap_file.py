@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.bmap import updated_bmap
+from mtls_ambassador.image.bmap_path import find_bmap
 from mtls_ambassador.image.overlay import Readable
 from mtls_ambassador.image.staged import replace_text, staged_path
 from mtls_ambassador.model.errors import AmbassadorError
@@ -57,19 +58,6 @@ class NewBmap:
             for item in signatures
             if item.exists()
         ]
-
-
-def find_bmap(image: Path) -> Path | None:
-    """The map that bmaptool would take by itself: of `a.img.xz`, `a.img.xz.bmap`, `a.img.bmap` or `a.bmap`."""
-    name = image.name
-    while True:
-        candidate = image.with_name(f"{name}.bmap")
-        if candidate.is_file():
-            return candidate
-        shorter = Path(name).stem
-        if shorter == name:
-            return None
-        name = shorter
 
 
 def new_bmap(path: Path, image: Readable, changes: Blocks, written: Iterable[int]) -> NewBmap | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mtls_ambassador.image.blocks import Blocks
+from mtls_ambassador.image.bmap_path import find_bmap
 from mtls_ambassador.image.overlay import RawFile
 from mtls_ambassador.image.progress import Progress, no_progress
 from mtls_ambassador.image.undo import Undo
@@ -64,13 +65,20 @@ class Plain:
         """Write in place."""
         if not changes:
             return
-        from mtls_ambassador.image.bmap_file import new_bmap  # noqa: PLC0415 - seldom needed
-
         undo = Undo(self._path)
+        if find_bmap(self._path) is None:
+            undo.apply(self._descriptor, changes, check)
+        else:
+            self._apply_with_bmap(undo, changes, check, written)
+
+    def _apply_with_bmap(
+        self, undo: Undo, changes: Blocks, check: Callable[[RawFile], None], written: Iterable[int]
+    ) -> None:
+        from mtls_ambassador.image.bmap_file import new_bmap  # noqa: PLC0415 - seldom needed, and slow to load
+
         bmap = new_bmap(self._path, RawFile(self._descriptor), changes, written)
         if bmap is None:
-            undo.apply(self._descriptor, changes, check)
-            return
+            raise AmbassadorError(f"{self._path}: its block map went away meanwhile; nothing was changed")
 
         def check_and_map(image: RawFile) -> None:
             check(image)

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from pathlib import Path
 
-from mtls_ambassador.image.bmap_file import find_bmap
+from mtls_ambassador.image.bmap_path import find_bmap
 from mtls_ambassador.image.bmap_text import parse_bmap
 from mtls_ambassador.image.overlay import RawFile
 from mtls_ambassador.model.errors import AmbassadorError

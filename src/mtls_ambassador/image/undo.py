@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mtls_ambassador.image.blocks import Blocks
+from mtls_ambassador.image.bmap_path import find_bmap
 from mtls_ambassador.image.overlay import RawFile
 from mtls_ambassador.image.undo_file import Kept, parse_undo_file, undo_file
 from mtls_ambassador.model.errors import AmbassadorError
@@ -115,8 +116,7 @@ class Undo:
             ) from error
 
     def _put_back_bmap(self, bmaps: Mapping[str, str]) -> None:
-        from mtls_ambassador.image.bmap_file import find_bmap  # noqa: PLC0415 - seldom needed
-        from mtls_ambassador.image.staged import replace_text  # noqa: PLC0415 - see above
+        from mtls_ambassador.image.staged import replace_text  # noqa: PLC0415 - seldom needed
 
         bmap = find_bmap(self._image)
         if bmap is not None and bmap.name in bmaps:
