@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from mtls_ambassador.decide.denylist import Denied, pack
+from mtls_ambassador.flows.denied_certificates import DeniedCertificates
 from mtls_ambassador.flows.enrol_device import AuthCall, EnrolDevice, Outcome
 from mtls_ambassador.mender.client import MenderClient
 from mtls_ambassador.model.identity import Identity
@@ -60,6 +62,13 @@ class Clock:
         return dt.datetime.now(dt.UTC) + self.ahead
 
 
+def nobody(folder: Path) -> DeniedCertificates:
+    """A list by which nobody is denied."""
+    path = folder / "denied"
+    path.write_bytes(pack(Denied()).to_bytes())
+    return DeniedCertificates(path)
+
+
 @dataclass(slots=True)
 class Bench:
     """The flow and what it stands on."""
@@ -89,7 +98,7 @@ class Bench:
         clock = Clock()
         with open_database(settings.store) as database:
             async with MenderClient.open(settings) as mender:
-                enrol = EnrolDevice(mender, database, rules_of(settings), settings.limits, clock)
+                enrol = EnrolDevice(mender, database, rules_of(settings), settings.limits, clock, nobody(folder))
                 yield cls(sandbox, mender, database, enrol, clock, make_ca("CA", validity()))
 
     def device(self, name: str = "device", key: PrivateKey | None = None) -> Pair:

@@ -13,6 +13,7 @@ from pathlib import Path
 from aiohttp import web
 
 from mtls_ambassador.flows import log, run_gateway
+from mtls_ambassador.flows.store_denials import StoreDenials
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.settings.load import load
 
@@ -37,6 +38,7 @@ async def serve(folder: Path) -> None:
     app.router.add_route("*", "/{path:.*}", told)
     runner = web.AppRunner(app, access_log=None, max_field_size=65536, max_line_size=65536, shutdown_timeout=5)
     await runner.setup()
+    (folder / "store-denials.json").write_text(StoreDenials(0).to_json())
     (folder / "decision.sock").unlink(missing_ok=True)
     await web.UnixSite(runner, str(folder / "decision.sock")).start()
     await ended.wait()

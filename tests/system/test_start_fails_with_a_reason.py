@@ -29,7 +29,7 @@ async def test_key_of_another_certificate(tmp_path: Path) -> None:
     other = pki.device("other")
     text = await failure(pki, {"MTLS_SERVER_KEY": str(other.key)})
     assert str(other.key) in text
-    assert "the private key is not the one of the certificate" in text
+    assert "does not belong to the server certificate" in text
 
 
 async def test_ca_bundle_without_a_certificate(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mtls_ambassador.envoy.place import Machine, RuntimePaths
+from mtls_ambassador.envoy.material import Material
+from mtls_ambassador.envoy.place import RuntimePaths
 from mtls_ambassador.envoy.routes import DECISION, UPSTREAM
 from mtls_ambassador.envoy.tls import is_address, upstream_side
 from mtls_ambassador.settings import Limits, Settings
@@ -15,7 +16,7 @@ DECISION_CONNECTIONS = 4_096
 """At once to the decision service, however many upstream may have: as many as can wait to be accepted by it."""
 
 
-def upstream(settings: Settings, machine: Machine, most: int) -> dict[str, Any]:
+def upstream(settings: Settings, material: Material | None, paths: RuntimePaths, most: int) -> dict[str, Any]:
     """The Mender server: at most `most` HTTP/1.1 keep-alive connections, each checked by TLS when it is https."""
     target = settings.upstream
     cluster = _cluster(UPSTREAM, _socket(target.host, target.port), settings.limits, most)
@@ -27,7 +28,7 @@ def upstream(settings: Settings, machine: Machine, most: int) -> dict[str, Any]:
     }
     cluster |= {"type": "STATIC"} if is_address(target.host) else _by_name()
     if target.is_tls:
-        cluster["transport_socket"] = upstream_side(settings, machine)
+        cluster["transport_socket"] = upstream_side(settings, material, paths)
     return cluster
 
 

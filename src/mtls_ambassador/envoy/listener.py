@@ -5,7 +5,9 @@ Follows Envoy's "Configuring Envoy as an edge proxy".
 
 from typing import Any
 
-from mtls_ambassador.envoy.place import Machine
+from mtls_ambassador.envoy.denylist import FILTER, LUA_TYPE, METADATA, lua_filter
+from mtls_ambassador.envoy.material import Material, denylist_source
+from mtls_ambassador.envoy.place import Machine, RuntimePaths
 from mtls_ambassador.envoy.replies import local_replies
 from mtls_ambassador.envoy.routes import REQUEST_ID_HEADER, virtual_host, whole_request
 from mtls_ambassador.envoy.tls import device_side
@@ -16,6 +18,8 @@ DEVICES = "devices"
 """The listener's name, and the prefix of its statistics."""
 HANDSHAKE_KEY = "refused_handshake"
 """The key by which a line of Envoy's standard output is known as a refused handshake."""
+DENIED_KEY = "denied_call"
+"""The same of a call that the denylist refused."""
 
 FORGEABLE = (
     "x-forwarded-.*|forwarded|x-real-ip|x-client-ip|true-client-ip|x-envoy-.*|client-cert|client-cert-chain"
@@ -28,12 +32,18 @@ HTTP2_STREAM_WINDOW = 64 * 1024
 HTTP2_CONNECTION_WINDOW = 1024 * 1024
 
 
-def devices(settings: Settings, machine: Machine) -> dict[str, Any]:
-    """The one listener of the data plane."""
+def devices(
+    settings: Settings, paths: RuntimePaths, machine: Machine, material: Material | None, generation: int = 0
+) -> dict[str, Any]:
+    """The one listener of the data plane; with material, all in one, to be checked.
+
+    Another generation makes Envoy close the connections of the one before, once the drain time is over.
+    """
     limits = settings.limits
     chain = {
-        "filters": [{"name": "http", "typed_config": _http(settings)}],
-        "transport_socket": device_side(settings),
+        "name": f"{DEVICES}-{generation}",
+        "filters": [{"name": "http", "typed_config": _http(settings, paths, material)}],
+        "transport_socket": device_side(settings, material, paths),
         "transport_socket_connect_timeout": f"{limits.handshake_timeout:g}s",
     }
     return {
@@ -54,12 +64,23 @@ def _address(settings: Settings, machine: Machine) -> dict[str, Any]:
     return {"address": "0.0.0.0", "port_value": listen.port}  # noqa: S104 - "every address" is what was asked for
 
 
-def _http(settings: Settings) -> dict[str, Any]:
+def _denylist(paths: RuntimePaths, material: Material | None) -> dict[str, Any]:
+    if material is not None:
+        return {"name": FILTER, "typed_config": lua_filter(material.denylist)}
+    return {"name": FILTER, "config_discovery": {"config_source": denylist_source(paths), "type_urls": [LUA_TYPE]}}
+
+
+def _http(settings: Settings, paths: RuntimePaths, material: Material | None) -> dict[str, Any]:
     limits = settings.limits
     return {
         "@type": f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": DEVICES,
-        "http_filters": [whole_request(), {"name": "router", "typed_config": _router()}],
+        "http_filters": [
+            _denylist(paths, material),
+            whole_request(),
+            {"name": "router", "typed_config": _router()},
+        ],
+        "access_log": [_denied_calls()],
         "route_config": {"name": DEVICES, "virtual_hosts": [virtual_host(settings)]},
         "local_reply_config": local_replies(),
         "upgrade_configs": [{"upgrade_type": "websocket"}],
@@ -122,13 +143,6 @@ def _router() -> dict[str, Any]:
 
 def _refused_handshakes() -> dict[str, Any]:
     """One JSON line on standard output per handshake that failed; none for any other connection."""
-    fields = {
-        HANDSHAKE_KEY: "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
-        "address": "%DOWNSTREAM_REMOTE_ADDRESS%",
-        "serial": "%DOWNSTREAM_PEER_SERIAL%",
-        "subject": "%DOWNSTREAM_PEER_SUBJECT%",
-        "issuer": "%DOWNSTREAM_PEER_ISSUER%",
-    }
     only = {
         "name": "failed",
         "typed_config": {
@@ -136,9 +150,27 @@ def _refused_handshakes() -> dict[str, Any]:
             "expression": "connection.transport_failure_reason != ''",
         },
     }
+    reason = {HANDSHAKE_KEY: "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%"}
+    return _to_stdout("handshakes", {"extension_filter": only}, reason)
+
+
+def _denied_calls() -> dict[str, Any]:
+    """One JSON line per call of a denied certificate."""
+    denied = {"filter": METADATA, "path": [{"key": "denied"}], "value": {"present_match": True}}
+    only = {"metadata_filter": {"matcher": denied, "match_if_key_not_found": False}}
+    return _to_stdout("denied", only, {DENIED_KEY: f"%DYNAMIC_METADATA({METADATA}:denied)%"})
+
+
+def _to_stdout(name: str, only: dict[str, Any], reason: dict[str, str]) -> dict[str, Any]:
+    fields = reason | {
+        "address": "%DOWNSTREAM_REMOTE_ADDRESS%",
+        "serial": "%DOWNSTREAM_PEER_SERIAL%",
+        "subject": "%DOWNSTREAM_PEER_SUBJECT%",
+        "issuer": "%DOWNSTREAM_PEER_ISSUER%",
+    }
     return {
-        "name": "handshakes",
-        "filter": {"extension_filter": only},
+        "name": name,
+        "filter": only,
         "typed_config": {
             "@type": f"{TYPES}.access_loggers.stream.v3.StdoutAccessLog",
             "log_format": {"json_format": fields},

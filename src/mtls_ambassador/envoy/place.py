@@ -20,6 +20,35 @@ class RuntimePaths:
         return self.directory / "envoy.json"
 
     @property
+    def listeners(self) -> Path:
+        """The device listener (LDS)."""
+        return self.directory / "listeners.json"
+
+    @property
+    def denylist(self) -> Path:
+        """The denylist's filter (ECDS)."""
+        return self.directory / "denylist.json"
+
+    @property
+    def inputs(self) -> Path:
+        """What was made of each input file, and when: for health, metrics and `status`."""
+        return self.directory / "inputs.json"
+
+    @property
+    def store_denials(self) -> Path:
+        """What the store denies, as the decision service found it."""
+        return self.directory / "store-denials.json"
+
+    @property
+    def denied(self) -> Path:
+        """A link to the packed list of what is denied now."""
+        return self.directory / "denied"
+
+    def secret(self, name: str) -> Path:
+        """Certificates and keys of this name (SDS)."""
+        return self.directory / f"secret-{name}.json"
+
+    @property
     def admin_socket(self) -> Path:
         """Envoy's admin interface: for the supervisor alone."""
         return self.directory / "admin.sock"

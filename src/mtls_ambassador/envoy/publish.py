@@ -1,33 +1,78 @@
-"""A configuration reaches Envoy only after the real binary has read it: stage, validate, rename."""
+"""What is given to Envoy reaches it only after the real binary has read it: stage, validate, rename."""
 
 import json
 import os
 import re
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from mtls_ambassador.envoy.process import environment
+from mtls_ambassador.envoy import render
+from mtls_ambassador.envoy.material import Material, denylist_resource
+from mtls_ambassador.envoy.place import Machine, RuntimePaths
+from mtls_ambassador.envoy.process import binary, environment
 from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.settings import Settings
 
 VALIDATION_TIMEOUT = 30.0
 _WRAPPING = re.compile(r"^error initializing configuration '[^']*': ")
 _PLAIN = {"KEY_VALUES_MISMATCH": "the private key is not the one of the certificate"}
 
 
-def publish(binary: Path, config: Mapping[str, object], target: Path) -> None:
-    """Write `config` to `target` (mode 0600) once Envoy accepts it; an old file stays as it is until then.
+class Publisher:
+    """Keeps the files that Envoy reads. One for the life of a gateway; not for two threads at once."""
 
-    Raises AmbassadorError with Envoy's reason; the refused file is kept beside as `<name>.rejected`.
-    """
-    staged = target.with_name(f"staged-{target.name}")
-    write_private(staged, json.dumps(config, indent=1))
-    reason = fault(binary, staged)
-    if reason:
-        rejected = target.with_name(f"{target.name}.rejected")
-        staged.replace(rejected)
-        raise AmbassadorError(f"Envoy refuses the configuration made from the settings: {reason}")
-    staged.replace(target)
+    def __init__(self, settings: Settings, paths: RuntimePaths, machine: Machine) -> None:
+        self._settings, self._paths, self._machine = settings, paths, machine
+        self._written: dict[Path, str] = {}
+        self._generation = 0
+        self._crls: Path | None = None
+
+    def publish(self, material: Material) -> None:
+        """Put the material in force once Envoy accepts it; until then, and otherwise, all stays as it is.
+
+        Raises AmbassadorError with Envoy's reason; the refused configuration is kept beside as `whole.json.rejected`.
+        """
+        # A list of a hundred thousand takes Envoy long to read, and when it is the one in force it has read it before.
+        to_check = material if material.crls != self._crls else replace(material, crls=None)
+        self._check(render.whole(self._settings, self._paths, self._machine, to_check))
+        files = render.secrets(self._settings, self._paths, material)
+        files[self._paths.denylist] = denylist_resource(material)
+        for path, content in files.items():
+            self._replace(path, content)
+        self._crls = material.crls
+
+    def begin(self) -> None:
+        """Write what Envoy starts with; the material is there already."""
+        self._replace(self._paths.listeners, self._listeners())
+        self._replace(self._paths.config, render.bootstrap(self._settings, self._paths, self._machine))
+
+    def close_connections(self) -> None:
+        """Have Envoy close all connections of devices that are open now, within the drain time; new ones are served."""
+        self._generation += 1
+        self._replace(self._paths.listeners, self._listeners())
+
+    def _listeners(self) -> dict[str, object]:
+        return render.listeners(self._settings, self._paths, self._machine, self._generation)
+
+    def _check(self, config: Mapping[str, object]) -> None:
+        staged = self._paths.directory / "whole.json"
+        write_private(staged, json.dumps(config))
+        reason = fault(binary(self._settings), staged)
+        if reason:
+            staged.replace(staged.with_name(f"{staged.name}.rejected"))
+            raise AmbassadorError(f"Envoy refuses the configuration made from the settings: {reason}")
+        staged.unlink()
+
+    def _replace(self, path: Path, content: Mapping[str, object]) -> None:
+        text = json.dumps(content)
+        if self._written.get(path) == text:
+            return
+        staged = path.with_name(f"staged-{path.name}")
+        write_private(staged, text)
+        staged.replace(path)
+        self._written[path] = text
 
 
 def fault(binary: Path, config: Path) -> str:

@@ -1,29 +1,77 @@
 """Settings to Envoy's configuration: plain dicts, nothing read, nothing written."""
 
+from pathlib import Path
 from typing import Any
 
 from mtls_ambassador.envoy import clusters, listener
+from mtls_ambassador.envoy.material import (
+    DEVICES,
+    SERVER,
+    UPSTREAM,
+    Material,
+    device_trust,
+    secret,
+    server_pair,
+    upstream_trust,
+)
 from mtls_ambassador.envoy.place import Machine, RuntimePaths
+from mtls_ambassador.envoy.tls import upstream_subject
 from mtls_ambassador.settings import Limits, Settings
 
 RESERVED_FILES = 512 + clusters.DECISION_CONNECTIONS
 """Open files Envoy needs for itself: listeners, event loops, logs, the decision service's connections."""
 LEAST_CONNECTIONS = 64
 REGEX_SIZE = "re2.max_program_size.error_level"
+LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 LARGEST_REGEX = 1000
 """Envoy refuses patterns past 100 steps, a guard against patterns of strangers; ours are fixed and measured."""
 
 
-def render(settings: Settings, paths: RuntimePaths, machine: Machine | None = None) -> dict[str, Any]:
-    """The whole configuration of Envoy, ready for JSON."""
-    machine = machine or Machine()
+def bootstrap(settings: Settings, paths: RuntimePaths, machine: Machine) -> dict[str, Any]:
+    """What Envoy starts with, ready for JSON: the listener, certificates and denylist come from files it watches."""
+    lds = {"path_config_source": {"path": str(paths.listeners)}, "resource_api_version": "V3"}
+    return _bootstrap(settings, paths, machine, None, []) | {"dynamic_resources": {"lds_config": lds}}
+
+
+def listeners(settings: Settings, paths: RuntimePaths, machine: Machine, generation: int) -> dict[str, Any]:
+    """The content of the listener's file."""
+    return {"resources": [{"@type": LISTENER} | listener.devices(settings, paths, machine, None, generation)]}
+
+
+def whole(settings: Settings, paths: RuntimePaths, machine: Machine, material: Material) -> dict[str, Any]:
+    """All of it in one, as Envoy can check it before any part is swapped."""
+    return _bootstrap(settings, paths, machine, material, [listener.devices(settings, paths, machine, material)])
+
+
+def secrets(settings: Settings, paths: RuntimePaths, material: Material) -> dict[Path, dict[str, Any]]:
+    """The content of each file with certificates."""
+    found = {
+        paths.secret(SERVER): secret(SERVER, {"tls_certificate": server_pair(material)}),
+        paths.secret(DEVICES): secret(DEVICES, {"validation_context": device_trust(material)}),
+    }
+    if material.upstream_authorities is not None:
+        trust = upstream_trust(material, upstream_subject(settings))
+        found[paths.secret(UPSTREAM)] = secret(UPSTREAM, {"validation_context": trust})
+    return found
+
+
+def _bootstrap(
+    settings: Settings,
+    paths: RuntimePaths,
+    machine: Machine,
+    material: Material | None,
+    static_listeners: list[dict[str, Any]],
+) -> dict[str, Any]:
     most = upstream_connections(settings.limits, machine)
     return {
         "node": {"id": "mtls-ambassador", "cluster": "mtls-ambassador"},
         "admin": {"address": {"pipe": {"path": str(paths.admin_socket), "mode": 0o600}}},
         "static_resources": {
-            "listeners": [listener.devices(settings, machine)],
-            "clusters": [clusters.upstream(settings, machine, most), clusters.decision(settings, paths, most)],
+            "listeners": static_listeners,
+            "clusters": [
+                clusters.upstream(settings, material, paths, most),
+                clusters.decision(settings, paths, most),
+            ],
         },
         "overload_manager": _overload(device_connections(settings.limits, machine)),
         "layered_runtime": {"layers": [{"name": "fixed", "static_layer": {REGEX_SIZE: LARGEST_REGEX}}]},

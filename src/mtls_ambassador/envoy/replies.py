@@ -25,7 +25,7 @@ TEXTS = {
 def local_replies() -> dict[str, Any]:
     """The shape of every answer Envoy makes itself; 504 becomes 503, which Mender's clients take as "come back"."""
     return {
-        "mappers": [_as_it_stands(200), *_unavailable(503), *_unavailable(504), *map(_plain, TEXTS)],
+        "mappers": [_as_it_stands(200), _as_it_says(401), *_unavailable(503), *_unavailable(504), *map(_plain, TEXTS)],
         "body_format": _shape("%LOCAL_REPLY_BODY%"),
     }
 
@@ -33,6 +33,14 @@ def local_replies() -> dict[str, Any]:
 def _as_it_stands(status: int) -> dict[str, Any]:
     text = {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}, "content_type": "application/json"}
     return {"filter": _status(status), "body_format_override": text}
+
+
+def _as_it_says(status: int) -> dict[str, Any]:
+    return {
+        "filter": _status(status),
+        "body_format_override": _shape("%LOCAL_REPLY_BODY%"),
+        "headers_to_add": _request_id(),
+    }
 
 
 def _unavailable(status: int) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mtls_ambassador.envoy.denylist import off_on_route
 from mtls_ambassador.settings import Settings
 
 DECISION = "decision"
@@ -69,7 +70,10 @@ def _decision_route(settings: Settings) -> dict[str, Any]:
         "route": action,
         "request_headers_to_add": [certificate],
         "response_headers_to_remove": ["server"],
-        "typed_per_filter_config": {BUFFER: {"@type": f"{BUFFER_TYPES}.BufferPerRoute", "buffer": _buffer()}},
+        "typed_per_filter_config": {
+            BUFFER: {"@type": f"{BUFFER_TYPES}.BufferPerRoute", "buffer": _buffer()},
+            **off_on_route(),
+        },
     }
 
 

@@ -1,6 +1,7 @@
 """Is this machine ready for the gateway: folders, ports, open files, Envoy? Nothing is changed on it."""
 
 import asyncio
+import datetime as dt
 import errno
 import os
 import re
@@ -10,9 +11,10 @@ from pathlib import Path
 
 from mtls_ambassador.envoy.place import Machine
 from mtls_ambassador.envoy.process import binary
-from mtls_ambassador.envoy.publish import publish
-from mtls_ambassador.envoy.render import RESERVED_FILES, device_connections, render
+from mtls_ambassador.envoy.render import RESERVED_FILES, device_connections
+from mtls_ambassador.flows.keep_current import KeepCurrent
 from mtls_ambassador.flows.machine import inspect, runtime_folder
+from mtls_ambassador.flows.store_denials import StoreDenials
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.finding import Finding, fail, ok, warn
 from mtls_ambassador.settings import Listen, Settings
@@ -99,8 +101,9 @@ async def check_envoy_configuration(settings: Settings) -> Finding:
     name = "Envoy configuration"
     try:
         with runtime_folder(os.environ) as paths:
-            config = render(settings, paths, inspect())
-            await asyncio.to_thread(publish, binary(settings), config, paths.config)
+            paths.store_denials.write_text(StoreDenials().to_json())
+            current = KeepCurrent(settings, paths, inspect(), lambda: dt.datetime.now(dt.UTC))
+            await asyncio.to_thread(current.begin)
     except AmbassadorError as error:
         return fail(name, str(error), "mend the setting or file it names")
     return ok(name, "accepted")

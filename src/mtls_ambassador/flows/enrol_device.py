@@ -14,6 +14,7 @@ import structlog
 
 from mtls_ambassador.decide.enrol import Rules, Step, first_step, refuse_binding, refuse_certificate
 from mtls_ambassador.flows.admit_at_mender import Admission, Admitted
+from mtls_ambassador.flows.denied_certificates import DeniedCertificates
 from mtls_ambassador.flows.keyed_lock import Gate, KeyedLock
 from mtls_ambassador.mender.client import MenderClient
 from mtls_ambassador.mender.messages import read_auth_request
@@ -25,7 +26,7 @@ from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.reason import Reason, RefusedError, Verdict
 from mtls_ambassador.pki.parse import device_certificate_from_header
 from mtls_ambassador.settings import BindingMode, Limits
-from mtls_ambassador.store import devices
+from mtls_ambassador.store import denials, devices
 from mtls_ambassador.store.audit import AuditEntry, append
 from mtls_ambassador.store.database import Database
 
@@ -75,12 +76,19 @@ class EnrolDevice:
     """Decides auth requests; one for the life of the service."""
 
     def __init__(
-        self, mender: MenderClient, database: Database, rules: Rules, limits: Limits, now: Callable[[], dt.datetime]
+        self,
+        mender: MenderClient,
+        database: Database,
+        rules: Rules,
+        limits: Limits,
+        now: Callable[[], dt.datetime],
+        denied: DeniedCertificates,
     ) -> None:
         self._mender = mender
         self._database = database
         self._rules = rules
         self._now = now
+        self._denied = denied
         self._locks = KeyedLock()
         self._gate = Gate(limits.enrol_concurrency, limits.enrol_queue)
         self._time_limit = 3 * limits.upstream_timeout
@@ -104,8 +112,9 @@ class EnrolDevice:
     async def _decide(self, call: AuthCall, seen: _Seen) -> Outcome:
         request = seen.request = read_auth_request(call.body, call.signature)
         certificate = seen.certificate = _read_certificate(call.certificate_header)
-        if reason := refuse_certificate(certificate, self._now()):
-            raise RefusedError(reason)
+        why = self._denied.why(certificate)
+        if reason := refuse_certificate(certificate, self._now(), denied=bool(why)):
+            raise RefusedError(reason, f"by {why}" if why else "")
         # One device at a time, and one certificate at a time, so that neither is enrolled twice by a race.
         async with (
             self._locks.hold(certificate.spki_sha256),
@@ -120,6 +129,10 @@ class EnrolDevice:
     def _facts(
         self, connection: sa.Connection, request: AuthRequest, certificate: DeviceCertificate
     ) -> tuple[DeviceRecord | None, PinFacts]:
+        """Raises RefusedError when the store denies the certificate: here that is so before Envoy knows it."""
+        hits = denials.that_hit(connection, certificate, self._now())
+        if reason := refuse_certificate(certificate, self._now(), denied=bool(hits)):
+            raise RefusedError(reason, "; ".join(f"{item.what}, by {item.by}: {item.reason}" for item in hits))
         record = devices.read_record(connection, request.identity)
         if not self._rules.pins_keys:
             return record, PinFacts()
@@ -231,6 +244,7 @@ class EnrolDevice:
         if admitted.reason is not Reason.KNOWN:
             key = request.auth_key.spki_sha256
             devices.record_accepted(connection, request.identity, certificate, key, admitted.device_id, now)
+        denials.remember(connection, request.identity, certificate, now)
         if self._rules.pins_keys:
             self._hold(connection, request, certificate, now)
         append(connection, _entry(now, call, _Seen(certificate, request), admitted.reason, ""))

@@ -3,10 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
-from mtls_ambassador.envoy.listener import HANDSHAKE_KEY
+from mtls_ambassador.envoy.listener import DENIED_KEY, HANDSHAKE_KEY
 
 CAUSES = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the device sent no certificate",
@@ -43,8 +45,28 @@ def cause(reason: str) -> str:
     return next((words for code, words in CAUSES.items() if code.lower() in reason.lower()), reason.replace("_", " "))
 
 
-class HandshakeLog:
-    """Lines of Envoy's standard output: refused handshakes, and texts handed on as they are.
+DENIALS = {
+    "serial": "its serial is denied",
+    "dates": "certificates of its time are denied",
+    "ca": "its CA is denied",
+    "unseen": "its CA only lets in devices seen before",
+    "expired": "the device certificate has expired",
+    "not-yet-valid": "the device certificate is not valid yet",
+}
+"""What the denylist's filter gives as the reason."""
+
+
+@dataclass(slots=True)
+class _Window:
+    """Lines of one kind within a second."""
+
+    event: str
+    lines: int = 0
+    unnamed: Counter[str] = field(default_factory=Counter)
+
+
+class RefusalLog:
+    """Lines of Envoy's standard output: refused handshakes, denied calls, and texts handed on as they are.
 
     Anyone can make handshakes fail, so that each second has only so many lines of its own; the rest of that second is
     one line of counts, and none is lost.
@@ -53,33 +75,38 @@ class HandshakeLog:
     def __init__(self, later: Callable[[float, Callable[[], None]], object]) -> None:
         """Take `later(seconds, call)`, which calls `call` after that time."""
         self._later = later
-        self._lines = 0
-        self._unnamed: Counter[str] = Counter()
+        self._handshakes, self._calls = _Window("handshakes"), _Window("calls")
 
     def read(self, line: bytes) -> None:
         """One line."""
         try:
             fields = json.loads(line)
-            why = cause(str(fields[HANDSHAKE_KEY]))
-        except (ValueError, TypeError, KeyError):
+            if HANDSHAKE_KEY in fields:
+                self._tell(self._handshakes, "handshake refused", cause(str(fields[HANDSHAKE_KEY])), fields)
+            else:
+                denial = str(fields[DENIED_KEY])
+                self._tell(self._calls, "call refused", DENIALS.get(denial, denial), fields)
+        except (ValueError, TypeError, KeyError, AttributeError):
             structlog.get_logger().info("envoy says", text=line.decode(errors="replace").rstrip())
-            return
-        if self._lines == 0:
-            self._later(WINDOW, self.end_window)
-        self._lines += 1
-        if self._lines > LINES_PER_WINDOW:
-            self._unnamed[why] += 1
+
+    def _tell(self, window: _Window, event: str, why: str, fields: dict[str, Any]) -> None:
+        if window.lines == 0:
+            self._later(WINDOW, lambda: self._end(window))
+        window.lines += 1
+        if window.lines > LINES_PER_WINDOW:
+            window.unnamed[why] += 1
             return
         known = {key: fields.get(key) for key in ("address", "serial", "subject", "issuer") if fields.get(key)}
-        structlog.get_logger().warning("handshake refused", cause=why, **known)
+        structlog.get_logger().warning(event, cause=why, **known)
 
-    def end_window(self) -> None:
+    def _end(self, window: _Window) -> None:
         """Say how many more there were, and begin anew."""
-        if self._unnamed:
-            counts = dict(self._unnamed.most_common())
-            structlog.get_logger().warning("more handshakes refused", count=self._unnamed.total(), causes=counts)
-        self._lines = 0
-        self._unnamed.clear()
+        if window.unnamed:
+            counts = dict(window.unnamed.most_common())
+            text = f"more {window.event} refused"
+            structlog.get_logger().warning(text, count=window.unnamed.total(), causes=counts)
+        window.lines = 0
+        window.unnamed.clear()
 
 
 class EnvoyLog:

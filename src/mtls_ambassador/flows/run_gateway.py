@@ -1,11 +1,12 @@
 """The gateway from start to end: Envoy and the decision service, kept running, drained and ended in order."""
 
 import asyncio
+import datetime as dt
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ import structlog
 from mtls_ambassador.envoy import process
 from mtls_ambassador.envoy.listener import DEVICES
 from mtls_ambassador.envoy.place import Machine, RuntimePaths
-from mtls_ambassador.envoy.publish import publish
-from mtls_ambassador.envoy.render import device_connections, render
+from mtls_ambassador.envoy.render import device_connections
 from mtls_ambassador.flows import envoy_lines, machine
 from mtls_ambassador.flows.children import Child
+from mtls_ambassador.flows.keep_current import KeepCurrent
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.settings import Settings
 
@@ -43,7 +44,7 @@ def run(settings: Settings, service: Sequence[str]) -> None:
     host = machine.inspect()
     _warn_of_few_files(settings, host)
     with machine.runtime_folder(os.environ) as paths:
-        asyncio.run(_Gateway(settings, paths, service, began).serve(render(settings, paths, host)))
+        asyncio.run(_Gateway(settings, paths, service, began, host).serve())
     structlog.get_logger().info("ended")
 
 
@@ -80,8 +81,11 @@ class _Stop:
 class _Gateway:
     """The two children of one run."""
 
-    def __init__(self, settings: Settings, paths: RuntimePaths, service: Sequence[str], began: float) -> None:
+    def __init__(
+        self, settings: Settings, paths: RuntimePaths, service: Sequence[str], began: float, host: Machine
+    ) -> None:
         self._settings = settings
+        self._current = KeepCurrent(settings, paths, host, lambda: dt.datetime.now(dt.UTC))
         self._paths = paths
         self._began = began
         self._admin = process.Admin(paths.admin_socket)
@@ -94,19 +98,19 @@ class _Gateway:
             process.arguments(settings, paths, machine.cores()),
             self._admin.is_ready,
             environ=process.environment(os.environ),
-            on_output=envoy_lines.HandshakeLog(_later).read,
+            on_output=envoy_lines.RefusalLog(_later).read,
             on_error=envoy_log.read,
             last_words=envoy_log.last_error,
         )
 
-    async def serve(self, config: Mapping[str, object]) -> None:
+    async def serve(self) -> None:
         """Start both, wait for the signal, end both."""
         stop = _Stop.on_signals()
         structlog.get_logger().info("starting", **self._addresses())
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._service.keep_running())
-                tasks.create_task(self._publish_and_run_envoy(config))
+                tasks.create_task(self._publish_and_run_envoy())
                 tasks.create_task(self._story(stop))
         except* AmbassadorError as group:
             raise _first(group) from None
@@ -114,10 +118,14 @@ class _Gateway:
             await self._envoy.reap()
             await self._service.reap()
 
-    async def _publish_and_run_envoy(self, config: Mapping[str, object]) -> None:
-        """Envoy's configuration is checked while the service, the slower one, is already starting."""
-        await asyncio.to_thread(publish, process.binary(self._settings), config, self._paths.config)
-        await self._envoy.keep_running()
+    async def _publish_and_run_envoy(self) -> None:
+        """No device is served before the service has said what the store denies."""
+        await self._service.wait_ready()
+        await asyncio.to_thread(self._current.begin)
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self._current.keep())
+            await self._envoy.keep_running()
+            watching.cancel()
 
     async def _story(self, stop: _Stop) -> None:
         await _unless(stop.asked, self._ready())

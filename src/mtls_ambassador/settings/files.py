@@ -4,7 +4,7 @@ import stat
 from pathlib import Path
 
 
-def file_fault(path: Path) -> str | None:
+def file_fault(path: Path, *, may_be_empty: bool = False) -> str | None:
     """Why the file cannot be used, or None. Fails closed: what cannot be read is a fault."""
     try:
         mode = path.stat().st_mode
@@ -13,7 +13,7 @@ def file_fault(path: Path) -> str | None:
         if not stat.S_ISREG(mode):
             return "is not a regular file; it is read more than once"
         with path.open("rb") as file:
-            return None if file.read(1) else "is empty"
+            return None if file.read(1) or may_be_empty else "is empty"
     except FileNotFoundError:
         return "does not exist"
     except OSError as error:

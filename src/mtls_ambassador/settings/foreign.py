@@ -28,18 +28,7 @@ class Foreign:
             return True
 
 
-_DENYLIST = (
-    "this version does not enforce a denylist, so the listed certificates would be let in; the gateway does not start "
-    "with it. Unset it, and reject those devices in Mender instead"
-)
-
 FOREIGN = (
-    Foreign(("MTLS_BLACKLIST_PATH",), "Features.mTLS.BlacklistPath", fault=_DENYLIST),
-    Foreign(
-        ("MTLS_CRL_PATH",),
-        fault="this version does not enforce a CRL, so revoked certificates would be let in; the gateway does not "
-        "start with it. Unset it, and reject those devices in Mender instead",
-    ),
     Foreign(
         ("MTLS_INSECURE_SKIP_CLIENT_EXPIRE_AFTER",),
         "Features.mTLS.InsecureSkipClientExpireAfter",

@@ -181,7 +181,7 @@ def _disagreement(setting: Setting, first: _Source, other: _Source) -> str:
 
 
 def _check_file(reading: Reading, setting: Setting, origin: str, path: Path) -> None:
-    fault = file_fault(path)
+    fault = file_fault(path, may_be_empty=setting.may_be_empty)
     if fault is not None and origin == DEFAULT:
         reading.faults.append(f"{setting.names[0]} is not set and its default {path} {fault}")
     elif fault is not None:

@@ -168,6 +168,16 @@ def parse_seconds(low: float, high: float, why: str = "") -> Callable[[str], flo
     return parse
 
 
+def parse_grace(text: str) -> float:
+    """A time as `parse_seconds` takes it, or `forever`."""
+    if text == "forever":
+        return math.inf
+    seconds = _seconds(text)
+    if seconds is None:
+        raise ValueError("must be `forever`, or a time such as 24h; 0 for none")
+    return seconds
+
+
 def _seconds(text: str) -> float | None:
     if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
         seconds = float(text)

@@ -29,7 +29,8 @@ class Setting:
     secret: bool = False
     """Never shown; may also be given as a file by `<name>_FILE`."""
     is_file: bool = False
-    """Names a file that must exist, be readable and hold something."""
+    """Names a file that must exist, be readable and, unless it `may_be_empty`, hold something."""
+    may_be_empty: bool = False
 
     @property
     def file_names(self) -> tuple[str, ...]:
@@ -72,6 +73,30 @@ _MAIN = (
         default="/etc/mtls/certs/tenant-ca/tenant.ca.pem",
         json="Features.mTLS.CACertificate",
         is_file=True,
+    ),
+    Setting(
+        "blacklist",
+        ("MTLS_BLACKLIST_PATH",),
+        parse.parse_path,
+        "File: serials of certificates that are refused, one hexadecimal number a line; a change is in force at once.",
+        json="Features.mTLS.BlacklistPath",
+        is_file=True,
+        may_be_empty=True,
+    ),
+    Setting(
+        "crl",
+        ("MTLS_CRL_PATH",),
+        parse.parse_path,
+        "File: certificate revocation lists, PEM (several) or DER, one of every CA of the bundle.",
+        is_file=True,
+    ),
+    Setting(
+        "crl_grace",
+        ("MTLS_CRL_GRACE",),
+        parse.parse_grace,
+        "How long a CRL past its nextUpdate still counts, such as 24h: then every device is refused until there is a "
+        "new one. By default the last good one counts for ever, with an alarm.",
+        default="forever",
     ),
     Setting(
         "tls_minimum",

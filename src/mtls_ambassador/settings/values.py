@@ -1,6 +1,7 @@
 """What the settings mean once read: frozen values, checked, with units in their names or docstrings."""
 
 import hmac
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -156,6 +157,12 @@ class Settings:
     server_key: Path
     tenant_ca: Path
     upstream: Upstream
+    blacklist: Path | None = None
+    """Serials of certificates that are refused."""
+    crl: Path | None = None
+    """Revocation lists of the CAs that device certificates chain to."""
+    crl_grace: float = math.inf
+    """Seconds after its nextUpdate that a list still counts."""
     tls_minimum: TlsVersion = TlsVersion.TLS_1_2
     upstream_ca: Path | None = None
     """PEM bundle upstream's certificate must chain to; None means the system's trust store."""

@@ -15,7 +15,9 @@ from mtls_ambassador.decide.enrol import Rules
 from mtls_ambassador.decide.identity_template import IdentityTemplate
 from mtls_ambassador.envoy.place import RuntimePaths
 from mtls_ambassador.envoy.process import Admin
+from mtls_ambassador.flows.denied_certificates import DeniedCertificates
 from mtls_ambassador.flows.enrol_device import EnrolDevice
+from mtls_ambassador.flows.store_denials import StoreWatch
 from mtls_ambassador.mender.client import MenderClient
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.reason import RefusedError
@@ -40,19 +42,25 @@ async def serve(settings: Settings, paths: RuntimePaths) -> None:
     metrics = Metrics()
     with open_database(settings.store) as database:
         async with MenderClient.open(settings) as mender:
-            enrol = EnrolDevice(mender, database, rules_of(settings), settings.limits, _now)
+            denied = DeniedCertificates(paths.denied)
+            enrol = EnrolDevice(mender, database, rules_of(settings), settings.limits, _now, denied)
             metrics.upstream_calls.set_function(lambda: mender.transport.calls)
 
             async def readiness() -> admin.Readiness:
                 return await _readiness(draining, database, paths)
 
+            watch = StoreWatch(database, paths.store_denials, _now)
+            await watch.write()  # before the socket is there, which tells the supervisor that it may go on
             async with (
                 serving(admin.make_app(readiness, metrics)) as admin_runner,
                 serving(decision.make_app(enrol, metrics)) as decision_runner,
+                asyncio.TaskGroup() as tasks,
             ):
                 await _listen(admin_runner, settings.admin_listen, "MTLS_ADMIN_LISTEN")
                 await _listen_on_socket(decision_runner, paths.decision_socket)
+                watching = tasks.create_task(watch.keep())
                 await ended.wait()
+                watching.cancel()
 
 
 def rules_of(settings: Settings) -> Rules:

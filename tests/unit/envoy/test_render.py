@@ -8,12 +8,24 @@ from typing import Any
 
 import pytest
 
+from mtls_ambassador.decide.denylist import Denied
 from mtls_ambassador.envoy.clusters import DECISION_CONNECTIONS
+from mtls_ambassador.envoy.denylist import DenylistFile
+from mtls_ambassador.envoy.material import Material, denylist_resource
 from mtls_ambassador.envoy.place import Machine, RuntimePaths
 from mtls_ambassador.envoy.process import binary
 from mtls_ambassador.envoy.publish import fault
-from mtls_ambassador.envoy.render import RESERVED_FILES, device_connections, render, upstream_connections
+from mtls_ambassador.envoy.render import (
+    RESERVED_FILES,
+    bootstrap,
+    device_connections,
+    listeners,
+    secrets,
+    upstream_connections,
+    whole,
+)
 from mtls_ambassador.envoy.routes import DECISION, LARGEST_AUTH_REQUEST
+from mtls_ambassador.flows.compile_denylist import write_denylist
 from mtls_ambassador.mender.messages import MAX_BODY
 from mtls_ambassador.settings import Limits, Listen, Settings, TlsVersion, Upstream
 from support.pki import Pki
@@ -60,9 +72,29 @@ VARIANTS: dict[str, tuple[Settings, Machine]] = {
 }
 
 
-def rendered(variant: str) -> dict[str, Any]:
+RUNTIME = RuntimePaths(Path("/run/gateway"))
+MATERIAL = Material(b"chain", b"key", b"authorities", DenylistFile(Path("/run/gateway/denied-1"), 0), None, b"upstream")
+
+
+def rendered(variant: str, material: Material = MATERIAL) -> dict[str, Any]:
     settings, host = VARIANTS[variant]
-    return render(settings, RuntimePaths(Path("/run/gateway")), host)
+    return whole(settings, RUNTIME, host, material)
+
+
+def live(settings: Settings = PLAIN) -> dict[str, Any]:
+    """What Envoy starts with, and the files it then reads."""
+    files = {path.name: content for path, content in secrets(settings, RUNTIME, MATERIAL).items()}
+    files["listeners.json"] = listeners(settings, RUNTIME, HOST, 3)
+    files["denylist.json"] = denylist_resource(MATERIAL)
+    return {"envoy.json": bootstrap(settings, RUNTIME, HOST)} | files
+
+
+def real_material(folder: Path) -> Material:
+    pki = Pki(folder)
+    denylist = write_denylist(Denied(), {}, RuntimePaths(folder), ignores_end=False)
+    chain, key = pki.server.certificate.read_bytes(), pki.server.key.read_bytes()
+    ca = pki.ca_file.read_bytes()
+    return Material(chain, key, ca, denylist, None, ca)
 
 
 def flat(value: object, path: str = "") -> dict[str, object]:
@@ -92,6 +124,21 @@ def test_plain_is_as_recorded() -> None:
     assert rendered("plain") == golden("envoy-plain.json", rendered("plain"))
 
 
+def test_what_envoy_reads_while_it_runs_is_as_recorded() -> None:
+    assert live() == golden("envoy-live.json", live())
+
+
+def test_a_client_certificate_is_required_of_the_live_listener_too() -> None:
+    (chain,) = live()["listeners.json"]["resources"][0]["filter_chains"]
+    tls = chain["transport_socket"]["typed_config"]
+    assert tls["require_client_certificate"] is True
+    assert "validation_context_sds_secret_config" in tls["common_tls_context"]
+    assert chain["name"] == "devices-3"
+    denylist = chain["filters"][0]["typed_config"]["http_filters"][0]
+    assert denylist["name"] == "denylist"
+    assert "default_config" not in denylist["config_discovery"], "without its list nobody is let in"
+
+
 def test_variants_differ_as_recorded() -> None:
     current = {variant: differences(variant) for variant in VARIANTS}
     assert current == golden("envoy-variants.json", current)
@@ -99,9 +146,8 @@ def test_variants_differ_as_recorded() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_envoy_accepts_it(tmp_path: Path, variant: str) -> None:
-    Pki(tmp_path)
     config = tmp_path / "envoy.json"
-    config.write_text(json.dumps(rendered(variant)).replace("/certs/", f"{tmp_path}/"))
+    config.write_text(json.dumps(rendered(variant, real_material(tmp_path))))
     assert fault(binary(PLAIN), config) == ""
 
 
@@ -119,11 +165,11 @@ def test_a_client_certificate_is_always_required(variant: str) -> None:
 
 def test_only_the_decision_is_sent_whole_requests() -> None:
     http = rendered("plain")["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
-    buffer, _ = http["http_filters"]
+    denylist, buffer, _ = http["http_filters"]
     assert buffer["disabled"] is True
     for route in http["route_config"]["virtual_hosts"][0]["routes"]:
         is_decision = route.get("route", {}).get("cluster") == DECISION
-        assert (set(route.get("typed_per_filter_config", {})) == {buffer["name"]}) == is_decision
+        assert (set(route.get("typed_per_filter_config", {})) == {buffer["name"], denylist["name"]}) == is_decision
         assert ("max_stream_duration" in route.get("route", {})) == is_decision
     assert LARGEST_AUTH_REQUEST > MAX_BODY, "the service's own rule must have its say"
 

@@ -19,7 +19,7 @@ from mtls_ambassador.sandbox.journal import AUTH_REQUESTS
 from mtls_ambassador.sandbox.server import SandboxConfig, SandboxServer
 from mtls_ambassador.settings import BindingMode, KeyBinding, Limits
 from mtls_ambassador.store import devices
-from support.enrolment import LOGIN, PASSWORD, PREAUTHORIZE, USER, Bench, Clock, identity_of
+from support.enrolment import LOGIN, PASSWORD, PREAUTHORIZE, USER, Bench, Clock, identity_of, nobody
 
 STATUS = f"{PREAUTHORIZE}/"
 CALLS = {
@@ -216,9 +216,9 @@ class BrokenOnce(Clock):
         return super().__call__()
 
 
-async def test_a_fault_of_our_own_is_told_as_that_and_stands_in_the_audit(bench: Bench) -> None:
+async def test_a_fault_of_our_own_is_told_as_that_and_stands_in_the_audit(bench: Bench, tmp_path: Path) -> None:
     rules = Rules(KeyBinding.ANY, BindingMode.FIRST_USE)
-    bench.enrol = EnrolDevice(bench.mender, bench.database, rules, Limits(), BrokenOnce())
+    bench.enrol = EnrolDevice(bench.mender, bench.database, rules, Limits(), BrokenOnce(), nobody(tmp_path))
     pair = bench.device()
     outcome = await bench.ask(pair, "a")
     assert (outcome.reason, outcome.status, outcome.answer) == (Reason.INTERNAL, 503, None)

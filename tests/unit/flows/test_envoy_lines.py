@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import structlog
 
-from mtls_ambassador.flows.envoy_lines import LINES_PER_WINDOW, EnvoyLog, HandshakeLog, cause
+from mtls_ambassador.flows.envoy_lines import LINES_PER_WINDOW, EnvoyLog, RefusalLog, cause
 
 
 def never(seconds: float, call: Callable[[], None]) -> None:
@@ -35,7 +35,7 @@ def test_causes_in_plain_words(reason: str, words: str) -> None:
 def test_a_refused_handshake() -> None:
     fields = {"refused_handshake": "certificate_has_expired", "address": "192.0.2.1:5", "serial": "0a", "subject": None}
     with structlog.testing.capture_logs() as lines:
-        HandshakeLog(never).read(json.dumps(fields).encode())
+        RefusalLog(never).read(json.dumps(fields).encode())
     assert lines == [
         {
             "event": "handshake refused",
@@ -50,7 +50,7 @@ def test_a_refused_handshake() -> None:
 @pytest.mark.parametrize("line", [b"not json\n", b"[1]\n", b"{}\n", b'"text"\n', b"\xff\n"])
 def test_anything_else_is_handed_on(line: bytes) -> None:
     with structlog.testing.capture_logs() as lines:
-        HandshakeLog(never).read(line)
+        RefusalLog(never).read(line)
     assert [each["event"] for each in lines] == ["envoy says"]
 
 
@@ -73,7 +73,7 @@ def test_envoys_own_log(line: bytes, level: str, text: str) -> None:
 
 def test_a_flood_becomes_counts_and_none_is_lost() -> None:
     windows: list[Callable[[], None]] = []
-    log = HandshakeLog(lambda _, call: windows.append(call))
+    log = RefusalLog(lambda _, call: windows.append(call))
     with structlog.testing.capture_logs() as lines:
         for reason in ["HTTP_REQUEST"] * LINES_PER_WINDOW + ["HTTP_REQUEST"] * 3 + ["certificate_has_expired"]:
             log.read(json.dumps({"refused_handshake": reason}).encode())

@@ -117,13 +117,14 @@ def test_the_gateways_sample_file_loads(tmp_path: Path, environ: dict[str, str])
         ]
 
 
-def test_the_gateways_denylist_is_a_fault(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_the_gateways_denylist(tmp_path: Path, environ: dict[str, str]) -> None:
     path = gateway_file(tmp_path, environ)
     content = json.loads(path.read_text())
-    content["Features"]["mTLS"]["BlacklistPath"] = "/var/lib/mender/mtls-blacklist.txt"
+    listed = tmp_path / "mtls-blacklist.txt"
+    listed.touch()
+    content["Features"]["mTLS"]["BlacklistPath"] = str(listed)
     write(path, content)
-    with pytest.raises(FaultsError, match=r"Features\.mTLS\.BlacklistPath: this version does not enforce a denylist"):
-        load({}, config_file=path)
+    assert load({}, config_file=path).settings.blacklist == listed, "one that is empty names nobody"
 
 
 def test_the_gateways_variables(load_with: Load, environ: dict[str, str]) -> None:
@@ -243,8 +244,9 @@ def test_nothing_given_names_everything_needed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({"MTLS_BLACKLIST_PATH": "/x"}, "MTLS_BLACKLIST_PATH: this version does not enforce a denylist"),
-        ({"MTLS_CRL_PATH": "/x"}, "MTLS_CRL_PATH: this version does not enforce a CRL"),
+        ({"MTLS_BLACKLIST_PATH": "/x"}, "MTLS_BLACKLIST_PATH: file /x does not exist"),
+        ({"MTLS_CRL_PATH": "/x"}, "MTLS_CRL_PATH: file /x does not exist"),
+        ({"MTLS_CRL_GRACE": "soon"}, "must be `forever`, or a time such as 24h"),
         ({"MTLS_INSECURE_SKIP_CLIENT_EXPIRE_AFTER": "true"}, "expired device certificates are always refused"),
         ({"HTTPS_ENABLED": "false"}, "the mutual TLS listener is all"),
         ({"MTLS_ADMIN_LISTEN": "0.0.0.0:8080"}, "need different ports"),

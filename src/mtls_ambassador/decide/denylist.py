@@ -1,0 +1,105 @@
+"""What is denied, packed so that a million serials are looked up in microseconds, in Envoy and here. Pure.
+
+Text of two parts: a line of JSON with all that is few, then the records, sorted and of one width: 4 digits for the
+issuer's number, 40 for the serial. Issuer 0 stands for any.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SERIAL = 40
+WIDTH = 4 + SERIAL
+ANY = b"0000"
+_MOST_ISSUERS = 0xFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Certificates whose validity begins within it, in seconds since 1970."""
+
+    issuer: str
+    """RFC 4514 text; empty for any."""
+    begins: int
+    ends: int
+    """The first second that is not in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """All that is denied at one moment."""
+
+    serials: frozenset[bytes] = frozenset()
+    """Of any issuer: 40 lower-case digits each."""
+    of_issuers: Mapping[str, frozenset[bytes]] = field(default_factory=dict)
+    """By issuer."""
+    spans: tuple[Span, ...] = ()
+    issuers: tuple[str, ...] = ()
+    """All of theirs."""
+
+    @property
+    def count(self) -> int:
+        """Serials, spans and issuers."""
+        serials = len(self.serials) + sum(len(each) for each in self.of_issuers.values())
+        return serials + len(self.spans) + len(self.issuers)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The same as bytes."""
+
+    head: Mapping[str, Any]
+    """`issuers`: issuers' numbers by their text; `spans`; `denied_issuers`."""
+    records: bytes | memoryview = field(repr=False)
+
+    @classmethod
+    def read(cls, content: bytes | memoryview) -> "Packed":
+        """Raises ValueError for anything else."""
+        view = memoryview(content)
+        length = int(bytes(view[:8]), 16)
+        return cls(json.loads(bytes(view[8 : 8 + length])), view[8 + length :])
+
+    def to_bytes(self) -> bytes:
+        """What `read` takes."""
+        head = json.dumps(self.head, separators=(",", ":"), sort_keys=True).encode()
+        return b"%08x" % len(head) + head + bytes(self.records)
+
+    def why(self, issuer: str, serial: int, not_before: dt.datetime) -> str:
+        """By what a certificate is denied; empty when it is not."""
+        if issuer in self.head["denied_issuers"]:
+            return "ca"
+        begins = not_before.timestamp()
+        if any(who in {"", issuer} and first <= begins < end for who, first, end in self.head["spans"]):
+            return "dates"
+        number = self.head["issuers"].get(issuer)
+        keys = [ANY] if number is None else [ANY, b"%04x" % number]
+        return "serial" if any(self._holds(key + b"%040x" % serial) for key in keys) else ""
+
+    def _holds(self, record: bytes) -> bool:
+        low, high = 0, len(self.records) // WIDTH
+        while low < high:
+            middle = (low + high) // 2
+            found = bytes(self.records[middle * WIDTH : middle * WIDTH + WIDTH])
+            if found == record:
+                return True
+            low, high = (middle + 1, high) if found < record else (low, middle)
+        return False
+
+
+def pack(denied: Denied) -> Packed:
+    """Sort and join. Raises ValueError for more than 65 535 issuers."""
+    issuers = {issuer: number for number, issuer in enumerate(sorted(denied.of_issuers), 1)}
+    if len(issuers) > _MOST_ISSUERS:
+        raise ValueError(f"{len(issuers)} issuers; {_MOST_ISSUERS} are the most")
+    parts = [_records(ANY, denied.serials)]
+    parts += [_records(b"%04x" % number, denied.of_issuers[issuer]) for issuer, number in issuers.items()]
+    spans = [[span.issuer, span.begins, span.ends] for span in denied.spans]
+    head = {"issuers": issuers, "spans": spans, "denied_issuers": list(denied.issuers)}
+    return Packed(head, b"".join(parts))
+
+
+def _records(issuer: bytes, serials: Iterable[bytes]) -> bytes:
+    found = sorted(serials)
+    return issuer + issuer.join(found) if found else b""

@@ -1,0 +1,139 @@
+"""All that the gateway is given by files and by its store, as last read and found good."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mtls_ambassador.decide.denylist import Denied, Span
+from mtls_ambassador.envoy.material import Material
+from mtls_ambassador.envoy.place import Machine, RuntimePaths
+from mtls_ambassador.flows import compile_denylist, trust_files
+from mtls_ambassador.flows.input_files import read_input
+from mtls_ambassador.flows.store_denials import StoreDenials
+from mtls_ambassador.flows.trust_files import Authorities
+from mtls_ambassador.model.errors import AmbassadorError, FaultsError
+from mtls_ambassador.pki.authority import issuer_sha256
+from mtls_ambassador.pki.crl_file import Crls, parse_crls
+from mtls_ambassador.settings import Settings
+
+EARLY = dt.timedelta(seconds=5)
+"""Before Envoy takes a CRL for stale, and refuses everybody, it must have been told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """One state of all of them; each `with_…` is the next one, and raises AmbassadorError when what is read is bad."""
+
+    server_chain: bytes = b""
+    server_key: bytes = field(default=b"", repr=False)
+    bundle: bytes = b""
+    authorities: Authorities = ()
+    upstream: bytes | None = None
+    blacklist: frozenset[bytes] = field(default=frozenset(), repr=False)
+    crls: Crls | None = None
+    store: StoreDenials = field(default_factory=StoreDenials)
+
+    def with_server_pair(self, settings: Settings) -> "Inputs":
+        """The certificate that devices see, and its key."""
+        chain, key = trust_files.read_server_pair(settings)
+        return replace(self, server_chain=chain, server_key=key)
+
+    def with_authorities(self, settings: Settings, now: dt.datetime) -> "Inputs":
+        """The CA bundle, and the CRLs, which must be of its CAs."""
+        bundle, authorities = trust_files.read_authorities(settings)
+        before, after = ({item.subject for item in found} for found in (self.authorities, authorities))
+        if before and not before & after:
+            raise AmbassadorError(
+                f"MTLS_TENANT_CA_PEM: {settings.tenant_ca}: has no CA in common with the one in force, so that every"
+                " device would be shut out; put the old and the new CA into it first, or restart the gateway if it is"
+                " meant"
+            )
+        return replace(self, bundle=bundle, authorities=authorities).with_crls(settings, now)
+
+    def with_crls(self, settings: Settings, now: dt.datetime) -> "Inputs":
+        """The CRLs of `MTLS_CRL_PATH`."""
+        if settings.crl is None:
+            return self
+        content = read_input(settings.crl, "MTLS_CRL_PATH")
+        try:
+            return replace(self, crls=parse_crls(content, self.authorities, now))
+        except FaultsError as error:
+            raise AmbassadorError(f"MTLS_CRL_PATH: {settings.crl}: {error}") from error
+
+    def with_upstream(self, settings: Settings, machine: Machine) -> "Inputs":
+        """What the Mender server's certificate must chain to."""
+        return replace(self, upstream=trust_files.read_upstream_authorities(settings, machine))
+
+    def with_blacklist(self, settings: Settings) -> "Inputs":
+        """The serials of `MTLS_BLACKLIST_PATH`."""
+        return replace(self, blacklist=compile_denylist.read_blacklist(settings))
+
+    def with_store(self, path: Path) -> "Inputs":
+        """What the decision service found in the store."""
+        try:
+            return replace(self, store=StoreDenials.from_json(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise AmbassadorError(f"the denylist of the store cannot be read: {error}") from error
+
+    def is_crl_stale(self, now: dt.datetime) -> bool:
+        """Whether the time of a CRL is over."""
+        return self.crls is not None and self.crls.next_update - EARLY <= now
+
+    def is_crl_over(self, settings: Settings, now: dt.datetime) -> bool:
+        """Whether even the grace is over: nobody is let in any more."""
+        return self.crls is not None and self.crls.next_update.timestamp() + settings.crl_grace <= now.timestamp()
+
+    def denied(self, settings: Settings, now: dt.datetime) -> Denied:
+        """All that is denied, by whomever."""
+        names = {issuer_sha256(item).hex(): item.subject.rfc4514_string() for item in self.authorities}
+        everybody = names.values() if self.is_crl_over(settings, now) else ()
+        return Denied(
+            self.blacklist.union(map(str.encode, self.store.serials)) if self.store.serials else self.blacklist,
+            self._of_issuers(names),
+            tuple(Span(*span) for span in self.store.spans),
+            tuple(dict.fromkeys((*self.store.issuers, *everybody))),
+        )
+
+    def _of_issuers(self, names: Mapping[str, str]) -> dict[str, frozenset[bytes]]:
+        found = dict(self.crls.serials) if self.crls else {}
+        by_hash = {names[one]: serials for one, serials in self.store.of_authorities.items() if one in names}
+        for more in (self.store.of_issuers, by_hash):
+            for issuer, serials in more.items():
+                found[issuer] = found.get(issuer, frozenset()).union(map(str.encode, serials))
+        return found
+
+    def together(self, settings: Settings, paths: RuntimePaths, now: dt.datetime, known_crls: "KnownCrls") -> Material:
+        """What Envoy gets; the denylist is written under a new name."""
+        names = compile_denylist.envoy_names(self.authorities)
+        denylist = compile_denylist.write_denylist(self.denied(settings, now), names, paths, ignores_end=False)
+        in_handshake = self.crls if not self.is_crl_stale(now) or self.is_crl_over(settings, now) else None
+        return Material(
+            self.server_chain,
+            self.server_key,
+            self.bundle,
+            denylist,
+            known_crls.path_of(in_handshake, paths),
+            self.upstream,
+        )
+
+
+@dataclass(slots=True)
+class KnownCrls:
+    """Where the CRLs for Envoy are: a new file for new ones, for Envoy reads a name once."""
+
+    crls: Crls | None = None
+    path: Path | None = None
+    _made: int = 0
+
+    def path_of(self, crls: Crls | None, paths: RuntimePaths) -> Path | None:
+        """The file with these; None for none."""
+        if crls is None:
+            return None
+        if self.path is None or self.crls is None or self.crls.pem != crls.pem:
+            self._made += 1
+            self.path, self.crls = paths.directory / f"crls-{self._made}.pem", crls
+            self.path.write_bytes(crls.pem)
+            if self._made > 2:  # noqa: PLR2004 - the one in force, and the one before, which Envoy may be reading still
+                (paths.directory / f"crls-{self._made - 2}.pem").unlink(missing_ok=True)
+        return self.path

@@ -1,0 +1,46 @@
+"""Certificates and keys as files give them, checked before Envoy sees them."""
+
+from cryptography import x509
+
+from mtls_ambassador.envoy.place import Machine
+from mtls_ambassador.flows.input_files import read_input
+from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.model.finding import Level
+from mtls_ambassador.pki.inspect import inspect_key
+from mtls_ambassador.pki.pem import read_pem
+from mtls_ambassador.settings import Settings
+
+Authorities = tuple[x509.Certificate, ...]
+
+
+def read_authorities(settings: Settings) -> tuple[bytes, Authorities]:
+    """The CA bundle. Raises AmbassadorError unless it holds certificates, and all of them can be read."""
+    content = read_input(settings.tenant_ca, "MTLS_TENANT_CA_PEM")
+    pem = read_pem(content)
+    if pem.errors or not pem.certificates:
+        why = pem.errors[0] if pem.errors else "holds no PEM certificate"
+        raise AmbassadorError(f"MTLS_TENANT_CA_PEM: {settings.tenant_ca}: {why}")
+    return content, pem.certificates
+
+
+def read_server_pair(settings: Settings) -> tuple[bytes, bytes]:
+    """The certificate shown to devices with its chain, and its key. Raises AmbassadorError unless they go together."""
+    chain = read_input(settings.server_certificate, "MTLS_SERVER_CERT")
+    key = read_input(settings.server_key, "MTLS_SERVER_KEY")
+    pem = read_pem(chain)
+    if pem.errors or not pem.certificates:
+        why = pem.errors[0] if pem.errors else "holds no PEM certificate"
+        raise AmbassadorError(f"MTLS_SERVER_CERT: {settings.server_certificate}: {why}")
+    found = inspect_key(pem.certificates, key)
+    if found.level is Level.FAIL:
+        raise AmbassadorError(f"MTLS_SERVER_KEY: {settings.server_key}: {found.seen}; {found.right}")
+    return chain, key
+
+
+def read_upstream_authorities(settings: Settings, machine: Machine) -> bytes | None:
+    """What upstream's certificate must chain to; None when it has none or nothing is verified."""
+    if not settings.upstream.is_tls or settings.upstream_skip_verify:
+        return None
+    if settings.upstream_ca is None:
+        return read_input(machine.trust_store, "the system's trust store")
+    return read_input(settings.upstream_ca, "MTLS_MENDER_CERT")

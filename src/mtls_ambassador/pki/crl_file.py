@@ -1,0 +1,103 @@
+"""CRLs as files give them: several, PEM or DER, checked against the CAs they must be of. Pure."""
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mtls_ambassador.model.errors import FaultsError
+
+_NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
+_PEM = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Crls:
+    """Lists of all CAs, each whole and signed by its CA."""
+
+    pem: bytes = field(repr=False)
+    serials: dict[str, frozenset[bytes]] = field(repr=False)
+    """By the issuer's RFC 4514 text: 40 lower-case digits each."""
+    next_update: dt.datetime
+    """When the first of them is stale."""
+    stale: str
+    """The CA whose list that is."""
+
+    @property
+    def count(self) -> int:
+        """Entries of all."""
+        return sum(len(found) for found in self.serials.values())
+
+
+def parse_crls(content: bytes, authorities: Iterable[x509.Certificate], now: dt.datetime) -> Crls:
+    """Every CRL in the content. Raises FaultsError when one cannot be read, is of no CA of ours, or one is missing.
+
+    With a CRL of one CA, OpenSSL and Envoy ask for one of every CA of a chain (RFC 5280 section 6.3): a CA without one
+    would have all its devices refused, so that is a fault. Of two lists of a CA the newer counts.
+    """
+    found = _read(content)
+    known = [item for item in authorities if item.not_valid_after_utc > now]
+    newest: dict[bytes, x509.CertificateRevocationList] = {}
+    faults = []
+    for crl in found:
+        name = crl.issuer.rfc4514_string()
+        issuers = [item for item in known if item.subject == crl.issuer and _has_signed(item, crl)]
+        if not issuers:
+            faults.append(f"the CRL of {name} was signed by no CA of the bundle (MTLS_TENANT_CA_PEM)")
+        for issuer in issuers:
+            own = issuer.public_bytes(Encoding.DER)
+            if own not in newest or newest[own].last_update_utc < crl.last_update_utc:
+                newest[own] = crl
+    faults += [
+        f"there is no CRL of {item.subject.rfc4514_string()}, which is in the CA bundle: all its devices would be"
+        " refused, for every CA of a chain needs one (RFC 5280 section 6.3); an empty one is enough"
+        for item in known
+        if item.public_bytes(Encoding.DER) not in newest
+    ]
+    if faults:
+        raise FaultsError(faults)
+    return _together(list({id(crl): crl for crl in newest.values()}.values()))
+
+
+def _read(content: bytes) -> list[x509.CertificateRevocationList]:
+    if not content.strip():
+        raise FaultsError(["holds no whole CRL"])
+    try:
+        if b"-----BEGIN" in content:
+            found = [x509.load_pem_x509_crl(block) for block in _PEM.findall(content)]
+        else:
+            found = [x509.load_der_x509_crl(content)]
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise FaultsError([f"cannot be read as a CRL, PEM or DER: {str(error)[:100]}"]) from error
+    if not found or content.count(b"-----BEGIN X509 CRL") != content.count(b"-----END X509 CRL"):
+        raise FaultsError(["holds no whole CRL"])
+    if missing := [crl for crl in found if crl.next_update_utc is None]:
+        raise FaultsError([f"the CRL of {missing[0].issuer.rfc4514_string()} has no nextUpdate (RFC 5280, 5.1.2.5)"])
+    return found
+
+
+def _has_signed(issuer: x509.Certificate, crl: x509.CertificateRevocationList) -> bool:
+    try:
+        return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # other kinds raise TypeError
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def _together(crls: Sequence[x509.CertificateRevocationList]) -> Crls:
+    serials: dict[str, frozenset[bytes]] = {}
+    for crl in crls:
+        name = crl.issuer.rfc4514_string()
+        own = frozenset(b"%040x" % entry.serial_number for entry in crl)
+        serials[name] = serials.get(name, frozenset()) | own
+    first = min(crls, key=lambda crl: crl.next_update_utc or _NEVER)
+    assert first.next_update_utc is not None  # noqa: S101 - _read has looked
+    return Crls(
+        b"".join(crl.public_bytes(Encoding.PEM) for crl in crls),
+        serials,
+        first.next_update_utc,
+        first.issuer.rfc4514_string(),
+    )

@@ -1,0 +1,172 @@
+"""Denials, and the certificates that they hit. Each function works in the caller's transaction."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from mtls_ambassador.model.certificate import DeviceCertificate
+from mtls_ambassador.model.denial import Denial, DenialKind
+from mtls_ambassador.model.identity import Identity
+from mtls_ambassador.store.denial_tables import denial, denylist_head, seen
+from mtls_ambassador.store.pki_tables import certificate, revocation
+
+_COLUMNS = (
+    denial.c.kind,
+    denial.c.reason,
+    denial.c.by,
+    denial.c.at,
+    denial.c.issuer,
+    denial.c.serial,
+    denial.c.spki_sha256,
+    denial.c.batch_id,
+    denial.c.begins,
+    denial.c.ends,
+    denial.c.note,
+    denial.c.until,
+    denial.c.id,
+)
+_STANDING = denial.c.lifted_at.is_(None)
+_ALL = sa.select(*_COLUMNS).where(_STANDING).order_by(denial.c.id)
+_SERIAL = sa.bindparam("its_serial", type_=denial.c.serial.type)
+_ITS_BATCHES = sa.select(certificate.c.batch_id).where(
+    certificate.c.serial == _SERIAL, certificate.c.batch_id.is_not(None)
+)
+_HITS = _ALL.where(
+    sa.or_(
+        denial.c.serial == _SERIAL,
+        denial.c.batch_id.in_(_ITS_BATCHES),
+        denial.c.spki_sha256 == sa.bindparam("its_spki"),
+        denial.c.kind.in_((DenialKind.DATES.value, DenialKind.CA.value)),
+    )
+)
+_VERSION = sa.select(denylist_head.c.version)
+_TOUCH = sa.update(denylist_head).values(version=denylist_head.c.version + 1)
+_SEEN = sa.select(seen.c.identity_sha256).where(
+    seen.c.issuer == sa.bindparam("its_issuer"), seen.c.serial == sa.bindparam("its_serial", type_=seen.c.serial.type)
+)
+_INSERT_SEEN = sa.insert(seen)
+
+
+def version(connection: sa.Connection) -> int:
+    """Grows with every change."""
+    return int(connection.execute(_VERSION).scalar_one())
+
+
+def add(connection: sa.Connection, denials: Iterable[Denial]) -> None:
+    """Record denials."""
+    values = [
+        {
+            "kind": item.kind.value,
+            "issuer": item.issuer,
+            "serial": item.serial,
+            "spki_sha256": item.spki_sha256,
+            "batch_id": item.batch_id,
+            "begins": item.begins,
+            "ends": item.ends,
+            "reason": item.reason,
+            "by": item.by,
+            "note": item.note,
+            "at": item.at,
+            "until": item.until,
+            "lifted_by": "",
+        }
+        for item in denials
+    ]
+    if values:
+        connection.execute(sa.insert(denial), values)
+        touch(connection)
+
+
+def lift(connection: sa.Connection, numbers: Iterable[int], by: str, at: dt.datetime) -> None:
+    """These are in force no longer; their rows stay."""
+    values = [{"its_id": number} for number in numbers]
+    if values:
+        chosen = sa.update(denial).where(denial.c.id == sa.bindparam("its_id"), _STANDING)
+        connection.execute(chosen.values(lifted_at=at, lifted_by=by), values)
+        touch(connection)
+
+
+def touch(connection: sa.Connection) -> None:
+    """Have every gateway look at the denylist again."""
+    connection.execute(_TOUCH)
+
+
+def standing(connection: sa.Connection) -> list[Denial]:
+    """All that were not lifted, those whose time is over included."""
+    return [_denial(row) for row in connection.execute(_ALL)]
+
+
+def that_hit(connection: sa.Connection, certificate: DeviceCertificate, now: dt.datetime) -> list[Denial]:
+    """Those in force that name this certificate, its key, its batch, its time or its CA."""
+    asked = {"its_serial": certificate.serial, "its_spki": certificate.spki_sha256}
+    rows = map(_denial, connection.execute(_HITS, asked))
+    return [item for item in rows if item.is_in_force(now) and _names(item, certificate)]
+
+
+def _names(item: Denial, certificate: DeviceCertificate) -> bool:
+    if item.issuer not in {"", certificate.issuer}:
+        return False
+    match item.kind:
+        case DenialKind.SERIAL:
+            return item.serial == certificate.serial
+        case DenialKind.KEY:
+            return item.spki_sha256 == certificate.spki_sha256
+        case DenialKind.DATES:
+            return (
+                item.begins is not None and item.ends is not None and item.begins <= certificate.not_before < item.ends
+            )
+        case DenialKind.CA | DenialKind.BATCH:
+            return True
+
+
+def remember(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate, now: dt.datetime) -> None:
+    """A device was accepted with this certificate."""
+    asked = {"its_issuer": certificate.issuer, "its_serial": certificate.serial}
+    if connection.execute(_SEEN, asked).first() is None:
+        values = {
+            "issuer": certificate.issuer,
+            "serial": certificate.serial,
+            "spki_sha256": certificate.spki_sha256,
+            "subject": certificate.subject,
+            "not_before": certificate.not_before,
+            "identity_sha256": identity.sha256,
+            "first_at": now,
+        }
+        connection.execute(_INSERT_SEEN, values)
+
+
+def serials_of_key(
+    connection: sa.Connection, spki_sha256: str
+) -> tuple[list[tuple[str, bytes]], list[tuple[bytes, bytes]]]:
+    """Certificates of a key: those that devices showed, by issuer's text; those made here, by its SPKI's hash.
+
+    Serials are 20 octets.
+    """
+    of_shown = sa.select(seen.c.issuer, _raw(seen.c.serial)).where(seen.c.spki_sha256 == spki_sha256)
+    of_made = sa.select(certificate.c.issuer_sha256, _raw(certificate.c.serial))
+    made = connection.execute(of_made.where(certificate.c.spki_sha256 == bytes.fromhex(spki_sha256)))
+    return [(row[0], row[1]) for row in connection.execute(of_shown)], [(row[0], row[1]) for row in made]
+
+
+def serials_of_batch(connection: sa.Connection, batch_id: int) -> list[tuple[bytes, bytes]]:
+    """Hash of the issuer's SPKI and serial, in 20 octets, of each certificate of a batch."""
+    chosen = sa.select(certificate.c.issuer_sha256, _raw(certificate.c.serial))
+    return [(row[0], row[1]) for row in connection.execute(chosen.where(certificate.c.batch_id == batch_id))]
+
+
+def revoked_serials(connection: sa.Connection) -> list[tuple[bytes, bytes]]:
+    """The same of each certificate that a CA of ours has revoked (`pki revoke`)."""
+    return [
+        (row[0], row[1]) for row in connection.execute(sa.select(revocation.c.issuer_sha256, _raw(revocation.c.serial)))
+    ]
+
+
+def _raw(column: sa.Column[Any]) -> sa.ColumnElement[bytes]:
+    return sa.type_coerce(column, sa.LargeBinary)
+
+
+def _denial(row: Sequence[Any]) -> Denial:
+    kind, *rest = row
+    return Denial(DenialKind(kind), *rest)

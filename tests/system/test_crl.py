@@ -1,0 +1,116 @@
+"""`MTLS_CRL_PATH`: who is revoked is refused in the handshake and on open connections; bad lists, stale lists."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mtls_ambassador.pki.issue import make_ca
+from support.client import until
+from support.gateway import STUB, Gateway
+from support.pki import Pki, validity
+from support.revocation import Line, Traffic, becomes, call, crl, serial_of, swap
+from support.upstream import Upstream
+
+NOT_TAKEN = "not taken, the old one stays in force"
+
+
+@asynccontextmanager
+async def running(pki: Pki, path: Path, **environ: str) -> AsyncIterator[Gateway]:
+    given = {"MTLS_CRL_PATH": str(path), **environ}
+    async with (
+        Upstream.running() as upstream,
+        Gateway.running(pki, f"http://127.0.0.1:{upstream.port}", command=STUB, environ=given) as gateway,
+    ):
+        yield gateway
+
+
+@pytest.mark.parametrize("form", ["PEM", "DER"])
+async def test_a_revoked_certificate_is_refused_in_the_handshake_and_on_open_connections(
+    tmp_path: Path, form: str
+) -> None:
+    pki, path = Pki(tmp_path), tmp_path / "crl"
+    swap(path, crl(pki.ca))
+    bad, good = pki.device("bad"), pki.device("good")
+    context, other = pki.client_context(bad), pki.client_context(good)
+    async with running(pki, path) as gateway, Line.to(gateway, context) as line:
+        assert (await line.call(), await call(gateway, context), await call(gateway, other)) == (200, 200, 200)
+        new = crl(pki.ca, [serial_of(bad)], number=2)
+        if form == "DER":
+            new = x509.load_pem_x509_crl(new).public_bytes(Encoding.DER)
+        swap(path, new)
+        await becomes(line.call, 401)
+        await becomes(lambda: call(gateway, context), "refused")
+        assert "is revoked" in (await gateway.event("handshake refused"))["cause"]
+        assert await call(gateway, other) == 200
+
+
+async def test_bad_lists_change_nothing_and_say_what_would_be_right(tmp_path: Path) -> None:
+    pki, path = Pki(tmp_path), tmp_path / "crl.pem"
+    bad = pki.device("bad")
+    swap(path, crl(pki.ca, [serial_of(bad)]))
+    context = pki.client_context(bad)
+    stranger = make_ca("Test CA", validity())
+    async with running(pki, path) as gateway:
+        for count, (content, words) in enumerate(
+            (
+                (b"", "holds no whole CRL"),
+                (b"rubbish", "cannot be read as a CRL"),
+                (crl(pki.ca, [serial_of(bad)])[:200], "holds no whole CRL"),
+                (crl(stranger), "was signed by no CA of the bundle"),
+            ),
+            1,
+        ):
+            swap(path, content)
+            line = await gateway.event(NOT_TAKEN, count)
+            assert words in line["reason"]
+            assert f"MTLS_CRL_PATH: {path}" in line["reason"]
+            assert await call(gateway, context) == "refused"
+
+
+async def test_every_ca_of_the_bundle_needs_one(tmp_path: Path) -> None:
+    pki, path = Pki(tmp_path), tmp_path / "crl.pem"
+    second = make_ca("Second CA", validity())
+    pki.ca_file.write_bytes(pki.ca.certificate_pem + second.certificate_pem)
+    swap(path, crl(pki.ca))
+    async with Gateway.running(
+        pki, "http://127.0.0.1:9", command=STUB, environ={"MTLS_CRL_PATH": str(path)}, wait=False
+    ) as gateway:
+        assert await gateway.exit_code() == 1
+    assert "there is no CRL of CN=Second CA" in "\n".join(gateway.lines)
+    swap(path, crl(pki.ca) + crl(second))
+    async with running(pki, path) as gateway:
+        assert await call(gateway, pki.client_context(pki.device(ca=second))) == 200
+
+
+async def test_a_stale_list_still_counts_with_an_alarm_until_the_grace_is_over(tmp_path: Path) -> None:
+    pki, path = Pki(tmp_path), tmp_path / "crl.pem"
+    bad, good = pki.device("bad"), pki.device("good")
+    swap(path, crl(pki.ca, [serial_of(bad)], days=-0.1))
+    async with running(pki, path) as gateway:
+        assert await call(gateway, pki.client_context(good)) == 200
+        assert await call(gateway, pki.client_context(bad)) == 401
+        assert "stale since" in (gateway.runtime / "inputs.json").read_text()
+        swap(path, crl(pki.ca, [serial_of(bad)], number=2))
+        await becomes(lambda: call(gateway, pki.client_context(bad)), "refused")
+        assert "stale since" not in (gateway.runtime / "inputs.json").read_text()
+    swap(path, crl(pki.ca, [serial_of(bad)], days=-0.1))
+    async with running(pki, path, MTLS_CRL_GRACE="1h") as gateway:
+        assert await call(gateway, pki.client_context(good)) == "refused"
+
+
+async def test_a_hundred_thousand_entries_are_taken_while_good_devices_call(tmp_path: Path) -> None:
+    pki, path = Pki(tmp_path), tmp_path / "crl.pem"
+    swap(path, crl(pki.ca))
+    bad = pki.device("bad")
+    context = pki.client_context(bad)
+    many = crl(pki.ca, [*range(1 << 80, (1 << 80) + 100_000), serial_of(bad)], number=2)
+    async with running(pki, path) as gateway:
+        async with Traffic.of(gateway, [pki.client_context(pki.device("good"))]) as traffic:
+            swap(path, many)
+            await until(lambda: bool(gateway.events("taken")))
+            await becomes(lambda: call(gateway, context), "refused")
+        assert traffic.failed == []

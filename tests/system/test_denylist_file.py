@@ -1,0 +1,147 @@
+"""`MTLS_BLACKLIST_PATH`: in force on new and on open connections, for nobody else, and no bad file undoes it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support.client import until
+from support.gateway import STUB, Gateway
+from support.pki import Pki
+from support.revocation import Line, Traffic, becomes, call, serial_of, swap
+from support.upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A gateway with a list that names nobody."""
+
+    gateway: Gateway
+    upstream: Upstream
+    pki: Pki
+    listed: Path
+
+
+@asynccontextmanager
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    pki, listed = Pki(tmp_path), tmp_path / "blacklist.txt"
+    listed.touch()
+    environ = {"MTLS_BLACKLIST_PATH": str(listed)}
+    async with (
+        Upstream.running() as upstream,
+        Gateway.running(pki, f"http://127.0.0.1:{upstream.port}", command=STUB, environ=environ) as gateway,
+    ):
+        yield Scene(gateway, upstream, pki, listed)
+
+
+async def test_a_listed_device_is_refused_on_open_and_new_connections_and_comes_back(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        bad, good = at.pki.device("bad"), at.pki.device("good")
+        context, other = at.pki.client_context(bad), at.pki.client_context(good)
+        async with Line.to(at.gateway, context) as line:
+            assert (await line.call(), await call(at.gateway, context)) == (200, 200)
+            swap(at.listed, f"# stolen\n0x{serial_of(bad):X}\n".encode())
+            await becomes(line.call, 401)
+            answer = await line.answer()
+            assert answer.json["error"] == "unauthorized (certificate-denied)"
+            assert answer.json["request_id"] == answer.headers["x-men-requestid"]
+            assert await call(at.gateway, context) == 401
+            before = len(at.upstream.requests)
+            assert await line.call() == 401
+            assert len(at.upstream.requests) == before
+            assert await call(at.gateway, other) == 200
+            refused = await at.gateway.event("call refused")
+            assert (refused["cause"], refused["subject"]) == ("its serial is denied", "CN=bad")
+
+
+@pytest.mark.parametrize("content", ["no serial\n", "0f" * 21 + "\n"])
+async def test_a_bad_list_changes_nothing_and_is_told(tmp_path: Path, content: str) -> None:
+    async with scene(tmp_path) as at:
+        bad = at.pki.device("bad")
+        context = at.pki.client_context(bad)
+        swap(at.listed, f"{serial_of(bad):x}\n".encode())
+        await becomes(lambda: call(at.gateway, context), 401)
+        swap(at.listed, content.encode())
+        line = await at.gateway.event("not taken, the old one stays in force")
+        assert f"MTLS_BLACKLIST_PATH: {at.listed}: line 1" in line["reason"]
+        assert await call(at.gateway, context) == 401
+
+
+async def test_a_list_that_is_gone_changes_nothing(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        bad = at.pki.device("bad")
+        context = at.pki.client_context(bad)
+        swap(at.listed, f"{serial_of(bad):x}\n".encode())
+        await becomes(lambda: call(at.gateway, context), 401)
+        at.listed.unlink()
+        line = await at.gateway.event("not taken, the old one stays in force")
+        assert "No such file" in line["reason"]
+        assert await call(at.gateway, context) == 401
+
+
+async def test_a_list_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        bad = at.pki.device("bad")
+        context = at.pki.client_context(bad)
+        serial = f"{serial_of(bad):040x}"
+        with at.listed.open("w") as file:
+            for char in f"{serial}\n":
+                file.write(char)
+                file.flush()
+                await asyncio.sleep(0.03)
+        await at.gateway.event("taken")
+        assert await call(at.gateway, context) == 401
+        assert len(at.gateway.events("taken")) == 1, "no serial that is a part of another was ever in force"
+
+
+async def test_a_link_that_leads_elsewhere_is_noticed(tmp_path: Path) -> None:
+    """As Kubernetes swaps secrets: `..data` is a link to a folder, and is replaced by another link."""
+    pki = Pki(tmp_path)
+    volume = tmp_path / "volume"
+    for name, content in (("..1", ""), ("..2", "")):
+        (volume / name).mkdir(parents=True)
+        (volume / name / "blacklist.txt").write_text(content)
+    (volume / "..data").symlink_to("..1")
+    (volume / "blacklist.txt").symlink_to("..data/blacklist.txt")
+    bad = pki.device("bad")
+    context = pki.client_context(bad)
+    environ = {"MTLS_BLACKLIST_PATH": str(volume / "blacklist.txt")}
+    async with (
+        Upstream.running() as upstream,
+        Gateway.running(pki, f"http://127.0.0.1:{upstream.port}", command=STUB, environ=environ) as gateway,
+    ):
+        assert await call(gateway, context) == 200
+        (volume / "..2" / "blacklist.txt").write_text(f"{serial_of(bad):x}\n")
+        (volume / "..data_tmp").symlink_to("..2")
+        (volume / "..data_tmp").replace(volume / "..data")
+        await becomes(lambda: call(gateway, context), 401)
+
+
+async def test_a_hundred_thousand_serials_are_in_force(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        bad = at.pki.device("bad")
+        context = at.pki.client_context(bad)
+        many = "".join(f"{number:x}\n" for number in range(1 << 80, (1 << 80) + 100_000))
+        async with Traffic.of(at.gateway, [at.pki.client_context(at.pki.device("good"))]) as traffic:
+            swap(at.listed, f"{many}{serial_of(bad):x}\n".encode())
+            await becomes(lambda: call(at.gateway, context), 401)
+        assert traffic.failed == []
+        assert (await at.gateway.event("taken"))["entries"] == 100_001
+
+
+async def test_fifty_lists_under_load_harm_no_good_device(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        bad = at.pki.device("bad")
+        context = at.pki.client_context(bad)
+        many = "".join(f"{number:040x}\n" for number in range(1 << 80, (1 << 80) + 1_000))
+        goods = [at.pki.client_context(at.pki.device("good")) for _ in range(3)]
+        async with Traffic.of(at.gateway, goods) as traffic:
+            for turn in range(50):
+                swap(at.listed, f"{many}{serial_of(bad):x}\n{turn:x}\n".encode())
+                await until(lambda turn=turn: len(at.gateway.events("taken")) > turn)  # type: ignore[misc]  # bound now
+            await becomes(lambda: call(at.gateway, context), 401)
+        assert traffic.failed == []
+        assert traffic.calls > 200
