@@ -114,7 +114,12 @@ class KeepCurrent:
             material.denylist.path.unlink()
             raise
         swap(self._paths, material.denylist.path)
+        is_to_close = self._inputs.store.version >= 0 and inputs.store.closings > self._inputs.store.closings
         self._inputs, self._crl_phase = inputs, phase
+        if is_to_close:
+            self._publisher.close_connections()
+            log = structlog.get_logger()
+            log.info("open connections are closed", within=self._settings.limits.drain_time)
 
     def _phase(self, inputs: Inputs | None = None) -> tuple[bool, bool]:
         inputs, now = inputs or self._inputs, self._now()
@@ -158,6 +163,8 @@ class KeepCurrent:
 
     def _state(self, part: Part) -> InputState:
         state = replace(part.state, entries=part.count(self._inputs))
+        if part.name == STORE and not state.fault and self._inputs.store.fault:
+            return replace(state, fault=self._inputs.store.fault)
         if part.name == CRL and not state.fault and self._inputs.crls is not None and self._crl_phase[0]:
             crls = self._inputs.crls
             what = (

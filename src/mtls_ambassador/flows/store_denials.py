@@ -35,8 +35,14 @@ class StoreDenials:
     spans: tuple[tuple[str, int, int], ...] = ()
     """Issuer's text, empty for any; begin and end in seconds since 1970."""
     issuers: tuple[str, ...] = ()
+    restored: tuple[str, ...] = ()
+    """Serials that an operator has let in again: what a file no longer lists of them counts no more."""
     next_end: float | None = None
     """When the first of them ends by itself, in seconds since 1970."""
+    closings: int = 0
+    """Grows when the connections that are open shall be closed."""
+    fault: str = ""
+    """Why this is older than what the store says now; empty when it is not."""
 
     def to_json(self) -> str:
         """What `from_json` takes."""
@@ -79,7 +85,9 @@ def collect(connection: sa.Connection, now: dt.datetime) -> StoreDenials:
         {issuer: tuple(found) for issuer, found in of_authorities.items()},
         tuple(_span(item) for item in standing if item.kind is DenialKind.DATES),
         tuple(item.issuer for item in standing if item.kind is DenialKind.CA),
+        tuple(serial.hex() for serial in denials.restored_serials(connection)),
         min(ends, default=None),
+        denials.closings(connection),
     )
 
 

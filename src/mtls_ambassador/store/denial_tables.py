@@ -37,8 +37,11 @@ denylist_head = Table(
     metadata,
     Column("one", Integer, primary_key=True, autoincrement=False),
     Column("version", BigInteger, nullable=False),
+    Column("closings", BigInteger, nullable=False),
 )
-"""One row: a number that grows with every change, so that gateways notice it by one cheap question."""
+"""One row: a number that grows with every change, so that gateways notice it by one cheap question; another that grows
+when they shall close the connections that are open.
+"""
 
 seen = Table(
     "seen",
@@ -60,4 +63,4 @@ DENIAL_TABLES = (denial, denylist_head, seen)
 
 def begin(connection: sa.Connection) -> None:
     """The one row of `denylist_head`, in a database that is made."""
-    connection.execute(sa.insert(denylist_head).values(one=1, version=0))
+    connection.execute(sa.insert(denylist_head).values(one=1, version=0, closings=0))

@@ -43,6 +43,7 @@ _HITS = _ALL.where(
 )
 _VERSION = sa.select(denylist_head.c.version)
 _TOUCH = sa.update(denylist_head).values(version=denylist_head.c.version + 1)
+_CLOSE = _TOUCH.values(closings=denylist_head.c.closings + 1)
 _SEEN = sa.select(seen.c.identity_sha256).where(
     seen.c.issuer == sa.bindparam("its_issuer"), seen.c.serial == sa.bindparam("its_serial", type_=seen.c.serial.type)
 )
@@ -91,6 +92,26 @@ def lift(connection: sa.Connection, numbers: Iterable[int], by: str, at: dt.date
 def touch(connection: sa.Connection) -> None:
     """Have every gateway look at the denylist again."""
     connection.execute(_TOUCH)
+
+
+def close_connections(connection: sa.Connection) -> None:
+    """Have every gateway close the connections that are open, once it has what was recorded before."""
+    connection.execute(_CLOSE)
+
+
+def closings(connection: sa.Connection) -> int:
+    """How often that was asked for."""
+    return int(connection.execute(sa.select(denylist_head.c.closings)).scalar_one())
+
+
+def restored_serials(connection: sa.Connection) -> list[bytes]:
+    """Serials, in 20 octets, of denials by serial that an operator has lifted, and that no other one names."""
+    standing_too = denial.alias()
+    is_named = sa.exists().where(standing_too.c.serial == denial.c.serial, standing_too.c.lifted_at.is_(None))
+    lifted = sa.select(_raw(denial.c.serial)).where(
+        denial.c.kind == DenialKind.SERIAL.value, denial.c.lifted_at.is_not(None), sa.not_(is_named)
+    )
+    return [row[0] for row in connection.execute(lifted.distinct())]
 
 
 def standing(connection: sa.Connection) -> list[Denial]:

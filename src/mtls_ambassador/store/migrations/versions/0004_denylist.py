@@ -40,6 +40,7 @@ def upgrade() -> None:
         "denylist_head",
         sa.Column("one", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("closings", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "seen",
