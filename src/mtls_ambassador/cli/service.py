@@ -3,10 +3,14 @@
 import gc
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mtls_ambassador.flows.light import without_rich
+
+if TYPE_CHECKING:
+    from mtls_ambassador.settings import Settings
 
 
 @click.command()
@@ -22,11 +26,17 @@ def command(config_file: Path | None, runtime: Path) -> None:
 
         from mtls_ambassador.envoy.place import RuntimePaths  # noqa: PLC0415 - see above
         from mtls_ambassador.flows import log  # noqa: PLC0415 - see above
+        from mtls_ambassador.flows.credentials_watch import credential_files  # noqa: PLC0415 - see above
+        from mtls_ambassador.settings.config_file import DEFAULT_FILE  # noqa: PLC0415 - see above
         from mtls_ambassador.settings.load import load  # noqa: PLC0415 - see above
         from mtls_ambassador.web.service import serve  # noqa: PLC0415 - see above
     gc.freeze()
     gc.enable()
 
-    settings = load(os.environ, config_file=config_file).settings
+    def reload() -> "Settings":
+        return load(os.environ, config_file=config_file).settings
+
+    settings = reload()
     log.configure(debug=settings.debug_log, form=settings.log_format)
-    uvloop.run(serve(settings, RuntimePaths(runtime)))
+    file = config_file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    uvloop.run(serve(settings, RuntimePaths(runtime), credential_files(os.environ, file, settings), reload))

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mtls_ambassador.cli.terminal import printable
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.settings import Listen
 from mtls_ambassador.settings.parse import parse_listen
@@ -19,7 +20,10 @@ TIMEOUT = 5
 @click.option("--admin", "address", help="The gateway's admin address.  [default: MTLS_ADMIN_LISTEN or 127.0.0.1:9102]")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def command(address: str | None, *, as_json: bool) -> int:
-    """Ask a running gateway whether it takes devices; exit 0 when it does, 1 when not."""
+    """Ask a running gateway whether it takes devices, and what is in force; exit 0 when it takes them, 1 when not.
+
+    A file that is not good leaves what was in force before, which is told here; it does not keep devices out.
+    """
     listen = _listen(address)
     status, answer = _ask(listen)
     if as_json:
@@ -28,7 +32,16 @@ def command(address: str | None, *, as_json: bool) -> int:
         click.echo(f"{'ready' if answer['ready'] else 'NOT READY'} (admin {listen})")
         for part, state in answer["parts"].items():
             click.echo(f"  {part:<10} {state}")
+        for item in answer["inputs"]:
+            click.echo(_line(item))
     return 0 if status == http.client.OK else 1
+
+
+def _line(item: dict[str, Any]) -> str:
+    entries = "" if item["entries"] is None else f", {item['entries']} entries"
+    text = f"  {item['name']}: in force since {item['loaded_at'][:19]}{entries}"
+    fault = f"\n    FAULT since {item['fault_since'][:19]}: {printable(item['fault'])}" if item["fault"] else ""
+    return printable(text) + fault
 
 
 def _listen(address: str | None) -> Listen:
@@ -44,7 +57,7 @@ def _listen(address: str | None) -> Listen:
 def _ask(listen: Listen) -> tuple[int, dict[str, Any]]:
     connection = http.client.HTTPConnection(listen.host, listen.port, timeout=TIMEOUT)
     try:
-        connection.request("GET", "/health/ready")
+        connection.request("GET", "/health")
         response = connection.getresponse()
         return response.status, _readiness(response.read())
     except (ConnectionResetError, http.client.BadStatusLine) as error:
@@ -63,6 +76,6 @@ def _ask(listen: Listen) -> tuple[int, dict[str, Any]]:
 
 def _readiness(body: bytes) -> dict[str, Any]:
     answer = json.loads(body)
-    if isinstance(answer, dict) and isinstance(answer.get("parts"), dict) and "ready" in answer:
+    if isinstance(answer, dict) and isinstance(answer.get("parts"), dict) and isinstance(answer.get("inputs"), list):
         return answer
     raise ValueError("another program's answer")

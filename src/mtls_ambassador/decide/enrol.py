@@ -35,6 +35,8 @@ class Rules:
     key_binding: KeyBinding
     identity_binding: BindingMode
     template: IdentityTemplate | None = None
+    ignores_end: bool = False
+    """A certificate's end does not matter."""
 
     @property
     def pins_keys(self) -> bool:
@@ -42,13 +44,15 @@ class Rules:
         return self.identity_binding is not BindingMode.OFF
 
 
-def refuse_certificate(certificate: DeviceCertificate, now: dt.datetime, *, denied: bool = False) -> Reason | None:
+def refuse_certificate(
+    certificate: DeviceCertificate, now: dt.datetime, *, denied: bool = False, ignores_end: bool = False
+) -> Reason | None:
     """Step 3: within its dates (RFC 5280 section 4.1.2.5, both ends included) and not denied."""
     if denied:
         return Reason.CERTIFICATE_DENIED
     if now < certificate.not_before:
         return Reason.CERTIFICATE_NOT_YET_VALID
-    if now > certificate.not_after:
+    if now > certificate.not_after and not ignores_end:
         return Reason.CERTIFICATE_EXPIRED
     return None
 

@@ -113,7 +113,7 @@ class EnrolDevice:
         request = seen.request = read_auth_request(call.body, call.signature)
         certificate = seen.certificate = _read_certificate(call.certificate_header)
         why = self._denied.why(certificate)
-        if reason := refuse_certificate(certificate, self._now(), denied=bool(why)):
+        if reason := self._refuse(certificate, denied=bool(why)):
             raise RefusedError(reason, f"by {why}" if why else "")
         # One device at a time, and one certificate at a time, so that neither is enrolled twice by a race.
         async with (
@@ -126,12 +126,15 @@ class EnrolDevice:
                 raise RefusedError(reason)
             return await self._admit(call, request, certificate, record, pins)
 
+    def _refuse(self, certificate: DeviceCertificate, *, denied: bool) -> Reason | None:
+        return refuse_certificate(certificate, self._now(), denied=denied, ignores_end=self._rules.ignores_end)
+
     def _facts(
         self, connection: sa.Connection, request: AuthRequest, certificate: DeviceCertificate
     ) -> tuple[DeviceRecord | None, PinFacts]:
         """Raises RefusedError when the store denies the certificate: here that is so before Envoy knows it."""
         hits = denials.that_hit(connection, certificate, self._now())
-        if reason := refuse_certificate(certificate, self._now(), denied=bool(hits)):
+        if reason := self._refuse(certificate, denied=bool(hits)):
             raise RefusedError(reason, "; ".join(f"{item.what}, by {item.by}: {item.reason}" for item in hits))
         record = devices.read_record(connection, request.identity)
         if not self._rules.pins_keys:

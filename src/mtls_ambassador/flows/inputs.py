@@ -106,7 +106,8 @@ class Inputs:
     def together(self, settings: Settings, paths: RuntimePaths, now: dt.datetime, known_crls: "KnownCrls") -> Material:
         """What Envoy gets; the denylist is written under a new name."""
         names = compile_denylist.envoy_names(self.authorities)
-        denylist = compile_denylist.write_denylist(self.denied(settings, now), names, paths, ignores_end=False)
+        denied, ignores_end = self.denied(settings, now), settings.skip_client_expiry
+        denylist = compile_denylist.write_denylist(denied, names, paths, ignores_end=ignores_end)
         in_handshake = self.crls if not self.is_crl_stale(now) or self.is_crl_over(settings, now) else None
         return Material(
             self.server_chain,
@@ -115,6 +116,7 @@ class Inputs:
             denylist,
             known_crls.path_of(in_handshake, paths),
             self.upstream,
+            ignores_end,
         )
 
 

@@ -56,6 +56,11 @@ class MenderClient:
         async with Transport.open(settings) as transport:
             yield cls(transport, Login(transport, settings))
 
+    def renew(self, settings: Settings) -> None:
+        """Other credentials, another CA of the Mender server. Raises AmbassadorError; all is then as before."""
+        self.transport.renew(settings)
+        self.login.renew(settings)
+
     async def forward_auth_request(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send a device's auth request byte for byte; 429 and 5xx raise, every other answer is the device's."""
         answer = await self.transport.call("POST", AUTH_REQUESTS_PATH, headers=headers, body=body)

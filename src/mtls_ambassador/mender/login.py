@@ -21,14 +21,24 @@ class Login:
 
     def __init__(self, transport: Transport, settings: Settings) -> None:
         self._transport = transport
-        self._user = settings.mender_user
-        self._password = settings.mender_password
-        self._access_token = settings.mender_token
+        self._take(settings)
         self._token: str | None = None
         self._lock = asyncio.Lock()
         self._failures = 0
         self._failed: RefusedError | None = None
         self._refused_until = 0.0
+
+    def renew(self, settings: Settings) -> None:
+        """Other credentials: the next call logs in with them."""
+        before = self._user, self._password, self._access_token
+        self._take(settings)
+        if before != (self._user, self._password, self._access_token):
+            self._token, self._refused_until = None, 0.0
+
+    def _take(self, settings: Settings) -> None:
+        self._user = settings.mender_user
+        self._password = settings.mender_password
+        self._access_token = settings.mender_token
 
     async def token(self, *, not_this: str | None = None) -> str:
         """A token; `not_this` is one upstream just refused, and only the first to say so causes a new login."""

@@ -31,9 +31,10 @@ class Answer:
 class Transport:
     """Calls to one Mender server over a keep-alive pool. Raises RefusedError with an UPSTREAM_* reason."""
 
-    def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
         self._session = session
-        self._base = base
+        self._base = str(settings.upstream)
+        self._tls = _tls(settings)
         self.calls = 0
         """Calls made so far."""
 
@@ -42,9 +43,7 @@ class Transport:
     async def open(cls, settings: Settings) -> AsyncIterator["Transport"]:
         """A transport for `settings.upstream`, closed at the end of the block."""
         limits = settings.limits
-        connector = aiohttp.TCPConnector(
-            limit=limits.enrol_concurrency, ssl=_tls(settings), ttl_dns_cache=30, keepalive_timeout=30
-        )
+        connector = aiohttp.TCPConnector(limit=limits.enrol_concurrency, ttl_dns_cache=30, keepalive_timeout=30)
         timeout = aiohttp.ClientTimeout(total=limits.upstream_timeout, sock_connect=limits.upstream_connect_timeout)
         async with aiohttp.ClientSession(
             connector=connector,
@@ -53,7 +52,11 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         ) as session:
-            yield cls(session, str(settings.upstream))
+            yield cls(session, settings)
+
+    def renew(self, settings: Settings) -> None:
+        """Check the Mender server's certificate anew from now on. Raises AmbassadorError when the CA cannot be read."""
+        self._tls = _tls(settings)
 
     async def call(
         self, method: str, path: str, *, headers: Mapping[str, str] | CIMultiDict[str], body: bytes | None = None
@@ -84,7 +87,7 @@ class Transport:
     ) -> Answer:
         self.calls += 1
         async with self._session.request(
-            method, self._base + path, headers=headers, data=body, allow_redirects=False
+            method, self._base + path, headers=headers, data=body, allow_redirects=False, ssl=self._tls
         ) as response:
             return Answer(response.status, response.headers, await _read(response))
 

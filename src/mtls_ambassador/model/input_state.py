@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,10 @@ class InputState:
     fault: str = ""
     """Why what is there now is not in force; empty when it is."""
     fault_since: dt.datetime | None = None
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "InputState":
+        """From what `json.dumps` makes of it with times in ISO form. Raises ValueError, KeyError or TypeError."""
+        since = values["fault_since"]
+        times = dt.datetime.fromisoformat(values["loaded_at"]), dt.datetime.fromisoformat(since) if since else None
+        return cls(values["name"], values["source"], times[0], values["entries"], values["fault"], times[1])

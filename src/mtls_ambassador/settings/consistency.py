@@ -62,6 +62,11 @@ def consistency_warnings(values: Mapping[str, Any], origins: Mapping[str, str]) 
         )
     if skip and "upstream_ca" in values:
         warnings.append(f"{origins['upstream_ca']}: has no effect, because {origins['upstream_skip_verify']} is on")
+    if values.get("skip_client_expiry") is True:
+        warnings.append(
+            f"{origins['skip_client_expiry']}: expired device certificates are let in, whoever found one included;"
+            " renew them and unset it"
+        )
     if binding is not None and binding.mode is BindingMode.OFF:
         warnings.append(f"{origins['identity_binding']}: off: any certified device may claim any identity")
     if isinstance(admin, Listen) and not _is_loopback(admin.host):

@@ -30,12 +30,6 @@ class Foreign:
 
 FOREIGN = (
     Foreign(
-        ("MTLS_INSECURE_SKIP_CLIENT_EXPIRE_AFTER",),
-        "Features.mTLS.InsecureSkipClientExpireAfter",
-        when=True,
-        fault="expired device certificates are always refused here; unset it and renew those certificates",
-    ),
-    Foreign(
         ("HTTPS_ENABLED",),
         "HTTPS.Enabled",
         when=False,

@@ -99,6 +99,14 @@ _MAIN = (
         default="forever",
     ),
     Setting(
+        "skip_client_expiry",
+        ("MTLS_INSECURE_SKIP_CLIENT_EXPIRE_AFTER",),
+        parse.parse_bool,
+        "Let devices in whose certificates, or whose CA's, have expired. Only until they are renewed.",
+        default="false",
+        json="Features.mTLS.InsecureSkipClientExpireAfter",
+    ),
+    Setting(
         "tls_minimum",
         ("MTLS_HTTPS_TLS_VERSION_MIN", "HTTPS_MINIMUM_TLS_VERSION", "HTTPS_MINMUM_TLS_VERSION"),
         parse.parse_tls_version,

@@ -163,6 +163,8 @@ class Settings:
     """Revocation lists of the CAs that device certificates chain to."""
     crl_grace: float = math.inf
     """Seconds after its nextUpdate that a list still counts."""
+    skip_client_expiry: bool = False
+    """The end of device certificates, and of their CAs, does not matter; warned about wherever it shows."""
     tls_minimum: TlsVersion = TlsVersion.TLS_1_2
     upstream_ca: Path | None = None
     """PEM bundle upstream's certificate must chain to; None means the system's trust store."""

@@ -1,13 +1,15 @@
 """The admin listener: health, readiness, metrics. Never reachable from the device side."""
 
+import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mtls_ambassador import __version__
+from mtls_ambassador.model.input_state import InputState
 from mtls_ambassador.web.metrics import Metrics
 
 
@@ -24,8 +26,13 @@ class Readiness:
         return all(state == "ok" for state in self.parts.values())
 
 
-def make_app(readiness: Callable[[], Awaitable[Readiness]], metrics: Metrics) -> web.Application:
-    """`/health/live`, `/health/ready`, `/metrics`, and the liveness path Mender Gateway's deployments probe."""
+def make_app(
+    readiness: Callable[[], Awaitable[Readiness]], inputs: Callable[[], list[InputState]], metrics: Metrics
+) -> web.Application:
+    """`/health`, `/health/live`, `/health/ready`, `/metrics`, and the path Mender Gateway's deployments probe.
+
+    A bad input does not make the gateway unready, for what was in force before still is: it is told by `/health` alone.
+    """
 
     async def live(request: web.Request) -> web.Response:
         del request
@@ -37,13 +44,23 @@ def make_app(readiness: Callable[[], Awaitable[Readiness]], metrics: Metrics) ->
         status = HTTPStatus.OK if state.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
         return web.json_response({"ready": state.is_ready, "parts": state.parts}, status=status)
 
+    async def health(request: web.Request) -> web.Response:
+        del request
+        state, given = await readiness(), inputs()
+        word = "not ready" if not state.is_ready else "degraded" if any(item.fault for item in given) else "ok"
+        answer = {"status": word, "ready": state.is_ready, "parts": state.parts, "inputs": list(map(asdict, given))}
+        status = HTTPStatus.OK if state.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return web.json_response(answer, status=status, dumps=lambda value: json.dumps(value, default=str))
+
     async def show_metrics(request: web.Request) -> web.Response:
         del request
         metrics.ready.set(int((await readiness()).is_ready))
+        metrics.show_inputs(inputs())
         body = generate_latest(metrics.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
+    app.router.add_get("/health", health)
     app.router.add_get("/health/live", live)
     app.router.add_get("/health/ready", ready)
     app.router.add_get("/metrics", show_metrics)

@@ -1,7 +1,11 @@
 """Counters for Prometheus, in a registry of their own."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
+from mtls_ambassador.model.input_state import InputState
 from mtls_ambassador.model.reason import Reason
 
 
@@ -19,4 +23,20 @@ class Metrics:
         self.upstream_calls = Gauge(
             "mtls_ambassador_upstream_calls", "Calls the decision service made upstream.", registry=self.registry
         )
+        own: dict[str, Any] = {"labelnames": ["input"], "registry": self.registry}
+        self._fault = Gauge(
+            "mtls_ambassador_input_fault", "1 when what is there now of an input is not in force, or is stale.", **own
+        )
+        self._loaded = Gauge(
+            "mtls_ambassador_input_loaded_timestamp_seconds", "When what is in force of an input was loaded.", **own
+        )
+        self._entries = Gauge("mtls_ambassador_input_entries", "How many entries an input lists.", **own)
         self.ready = Gauge("mtls_ambassador_ready", "1 when the gateway takes devices.", registry=self.registry)
+
+    def show_inputs(self, inputs: Iterable[InputState]) -> None:
+        """How it stands with each input now."""
+        for item in inputs:
+            self._fault.labels(item.name).set(int(bool(item.fault)))
+            self._loaded.labels(item.name).set(item.loaded_at.timestamp())
+            if item.entries is not None:
+                self._entries.labels(item.name).set(item.entries)

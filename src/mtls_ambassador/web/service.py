@@ -2,9 +2,10 @@
 
 import asyncio
 import datetime as dt
+import json
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from mtls_ambassador.decide.enrol import Rules
 from mtls_ambassador.decide.identity_template import IdentityTemplate
 from mtls_ambassador.envoy.place import RuntimePaths
 from mtls_ambassador.envoy.process import Admin
+from mtls_ambassador.flows.credentials_watch import CredentialsWatch
 from mtls_ambassador.flows.denied_certificates import DeniedCertificates
 from mtls_ambassador.flows.enrol_device import EnrolDevice
 from mtls_ambassador.flows.store_denials import StoreWatch
 from mtls_ambassador.mender.client import MenderClient
 from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.model.input_state import InputState
 from mtls_ambassador.model.reason import RefusedError
 from mtls_ambassador.settings import BindingMode, Listen, Settings
 from mtls_ambassador.store.database import Database, open_database
@@ -33,8 +36,11 @@ SHUTDOWN_WITHIN = 8.0
 """Seconds for auth requests under way when the service ends."""
 
 
-async def serve(settings: Settings, paths: RuntimePaths) -> None:
-    """Serve until SIGTERM. SIGUSR1 turns readiness off and nothing else: devices are still served while Envoy drains.
+async def serve(
+    settings: Settings, paths: RuntimePaths, files: tuple[Path, ...], reload: Callable[[], Settings]
+) -> None:
+    """Serve until SIGTERM; when one of the files changes, `reload` has the settings with what is in it now.
+    SIGUSR1 turns readiness off and nothing else: devices are still served while Envoy drains.
 
     Raises AmbassadorError when the store or a listener cannot be opened.
     """
@@ -49,25 +55,39 @@ async def serve(settings: Settings, paths: RuntimePaths) -> None:
             async def readiness() -> admin.Readiness:
                 return await _readiness(draining, database, paths)
 
+            credentials = CredentialsWatch(mender, files, reload, _now)
+
+            def inputs() -> list[InputState]:
+                return [*_inputs(paths), credentials.state]
+
             watch = StoreWatch(database, paths.store_denials, _now)
             await watch.write()  # before the socket is there, which tells the supervisor that it may go on
             async with (
-                serving(admin.make_app(readiness, metrics)) as admin_runner,
+                serving(admin.make_app(readiness, inputs, metrics)) as admin_runner,
                 serving(decision.make_app(enrol, metrics)) as decision_runner,
                 asyncio.TaskGroup() as tasks,
             ):
                 await _listen(admin_runner, settings.admin_listen, "MTLS_ADMIN_LISTEN")
                 await _listen_on_socket(decision_runner, paths.decision_socket)
-                watching = tasks.create_task(watch.keep())
+                watching = [tasks.create_task(each.keep()) for each in (watch, credentials)]
                 await ended.wait()
-                watching.cancel()
+                for task in watching:
+                    task.cancel()
+
+
+def _inputs(paths: RuntimePaths) -> list[InputState]:
+    """What the supervisor says of the files it watches; nothing while it has not said it yet."""
+    try:
+        return list(map(InputState.from_json, json.loads(paths.inputs.read_text())))
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def rules_of(settings: Settings) -> Rules:
     """The enrolment rule's choices."""
     binding = settings.identity_binding
     template = IdentityTemplate.parse(binding.template) if binding.mode is BindingMode.TEMPLATE else None
-    return Rules(settings.key_binding, binding.mode, template)
+    return Rules(settings.key_binding, binding.mode, template, settings.skip_client_expiry)
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:

@@ -37,7 +37,7 @@ async def admin_paths() -> set[str]:
     async def ready() -> admin.Readiness:
         return admin.Readiness({})
 
-    app = admin.make_app(ready, Metrics())
+    app = admin.make_app(ready, list, Metrics())
     return {resource.canonical for resource in app.router.resources()}
 
 

@@ -247,7 +247,6 @@ def test_nothing_given_names_everything_needed(tmp_path: Path) -> None:
         ({"MTLS_BLACKLIST_PATH": "/x"}, "MTLS_BLACKLIST_PATH: file /x does not exist"),
         ({"MTLS_CRL_PATH": "/x"}, "MTLS_CRL_PATH: file /x does not exist"),
         ({"MTLS_CRL_GRACE": "soon"}, "must be `forever`, or a time such as 24h"),
-        ({"MTLS_INSECURE_SKIP_CLIENT_EXPIRE_AFTER": "true"}, "expired device certificates are always refused"),
         ({"HTTPS_ENABLED": "false"}, "the mutual TLS listener is all"),
         ({"MTLS_ADMIN_LISTEN": "0.0.0.0:8080"}, "need different ports"),
         ({"MTLS_MENDER_PASS": None}, "MTLS_MENDER_USER: a user without a password"),
