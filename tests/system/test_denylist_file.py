@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mtls_ambassador.flows.store_denials import StoreDenials
 from support.client import until
 from support.gateway import STUB, Gateway
 from support.pki import Pki
@@ -145,3 +146,35 @@ async def test_fifty_lists_under_load_harm_no_good_device(tmp_path: Path) -> Non
             await becomes(lambda: call(at.gateway, context), 401)
         assert traffic.failed == []
         assert traffic.calls > 200
+
+
+async def test_an_older_list_lets_nobody_in_until_an_operator_says_so(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        first, second, third = (at.pki.device(name) for name in ("first", "second", "third"))
+        swap(at.listed, f"{serial_of(first):x}\n{serial_of(second):x}\n".encode())
+        await becomes(lambda: call(at.gateway, at.pki.client_context(second)), 401)
+        swap(at.listed, f"{serial_of(first):x}\n{serial_of(third):x}\n".encode())
+        await becomes(lambda: call(at.gateway, at.pki.client_context(third)), 401)
+        line = await at.gateway.event("taken, but")
+        assert f"{at.listed} no longer lists {serial_of(second):x}: they stay denied" in line["reason"]
+        assert f"device restore --serial {serial_of(second):x}" in line["reason"]
+        assert await call(at.gateway, at.pki.client_context(second)) == 401
+        store = StoreDenials(1, restored=(f"{serial_of(second):040x}",))
+        swap(at.gateway.runtime / "store-denials.json", store.to_json().encode())
+        await becomes(lambda: call(at.gateway, at.pki.client_context(second)), 200)
+        assert await call(at.gateway, at.pki.client_context(first)) == 401
+
+
+async def test_what_was_listed_is_remembered_over_a_restart(tmp_path: Path) -> None:
+    pki, listed, state = Pki(tmp_path), tmp_path / "blacklist.txt", tmp_path / "state"
+    bad = pki.device("bad")
+    for content, environ in (
+        (f"{serial_of(bad):x}\n", {"MTLS_BLACKLIST_PATH": str(listed)}),
+        ("", {"MTLS_BLACKLIST_PATH": str(listed)}),
+        ("", {}),
+    ):
+        listed.write_text(content)
+        environ["MTLS_STATE_DIR"] = str(state)
+        async with Gateway.running(pki, "http://127.0.0.1:9", command=STUB, environ=environ) as gateway:
+            assert await call(gateway, pki.client_context(bad)) == 401
+            assert ("stay denied" in (gateway.runtime / "inputs.json").read_text()) == (content == "")

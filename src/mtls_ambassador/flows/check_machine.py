@@ -102,7 +102,7 @@ async def check_envoy_configuration(settings: Settings) -> Finding:
     try:
         with runtime_folder(os.environ) as paths:
             paths.store_denials.write_text(StoreDenials().to_json())
-            current = KeepCurrent(settings, paths, inspect(), lambda: dt.datetime.now(dt.UTC))
+            current = KeepCurrent(settings, paths, inspect(), lambda: dt.datetime.now(dt.UTC), remembers=False)
             await asyncio.to_thread(current.begin)
     except AmbassadorError as error:
         return fail(name, str(error), "mend the setting or file it names")

@@ -30,7 +30,10 @@ class Inputs:
     bundle: bytes = b""
     authorities: Authorities = ()
     upstream: bytes | None = None
-    blacklist: frozenset[bytes] = field(default=frozenset(), repr=False)
+    listed: frozenset[bytes] = field(default=frozenset(), repr=False)
+    """Serials of the denylist file."""
+    gone: frozenset[bytes] = field(default=frozenset(), repr=False)
+    """Serials it listed before: they stay denied until an operator restores them."""
     crls: Crls | None = None
     store: StoreDenials = field(default_factory=StoreDenials)
 
@@ -67,14 +70,29 @@ class Inputs:
 
     def with_blacklist(self, settings: Settings) -> "Inputs":
         """The serials of `MTLS_BLACKLIST_PATH`."""
-        return replace(self, blacklist=compile_denylist.read_blacklist(settings))
+        listed = compile_denylist.read_blacklist(settings)
+        return replace(self, listed=listed, gone=self.blacklist.difference(listed, self._restored))
 
     def with_store(self, path: Path) -> "Inputs":
         """What the decision service found in the store."""
         try:
-            return replace(self, store=StoreDenials.from_json(path.read_text()))
+            found = replace(self, store=StoreDenials.from_json(path.read_text()))
         except (OSError, ValueError, TypeError) as error:
             raise AmbassadorError(f"the denylist of the store cannot be read: {error}") from error
+        return found.without_restored()
+
+    def without_restored(self) -> "Inputs":
+        """Without those that an operator has let in again."""
+        return replace(self, gone=self.gone.difference(self._restored))
+
+    @property
+    def blacklist(self) -> frozenset[bytes]:
+        """Serials of the denylist file, those it had before included."""
+        return self.listed | self.gone if self.gone else self.listed
+
+    @property
+    def _restored(self) -> frozenset[bytes]:
+        return frozenset(map(str.encode, self.store.restored))
 
     def is_crl_stale(self, now: dt.datetime) -> bool:
         """Whether the time of a CRL is over."""

@@ -18,6 +18,7 @@ from mtls_ambassador.envoy.publish import Publisher, write_private
 from mtls_ambassador.flows.compile_denylist import swap
 from mtls_ambassador.flows.input_files import Stamp, stamp_of
 from mtls_ambassador.flows.inputs import Inputs, KnownCrls
+from mtls_ambassador.flows.remembered_serials import fault_of, load_remembered, remember
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.input_state import InputState
 from mtls_ambassador.settings import Settings
@@ -25,6 +26,7 @@ from mtls_ambassador.settings import Settings
 POLL = 0.1
 """Seconds between two looks at the files; one that has not changed for that long is at rest."""
 CRL = "CRL"
+FILE = "denylist file"
 STORE = "denylist of the store"
 
 
@@ -49,11 +51,20 @@ class KeepCurrent:
     """What is in force, and what may change in it."""
 
     def __init__(
-        self, settings: Settings, paths: RuntimePaths, machine: Machine, now: Callable[[], dt.datetime]
+        self,
+        settings: Settings,
+        paths: RuntimePaths,
+        machine: Machine,
+        now: Callable[[], dt.datetime],
+        *,
+        remembers: bool = True,
     ) -> None:
+        """With `remembers` off nothing is written but to the runtime folder."""
+        self._remembers = remembers
         self._settings, self._paths, self._now = settings, paths, now
         self._publisher = Publisher(settings, paths, machine)
-        self._inputs = Inputs()
+        self._inputs = Inputs(gone=load_remembered(settings.state_dir))
+        self._remembered = self._inputs.gone
         self._crls = KnownCrls()
         self._crl_phase = (False, False)
         self._parts = self._all_parts(machine)
@@ -104,6 +115,8 @@ class KeepCurrent:
         else:
             part.state = replace(part.state, loaded_at=self._now(), fault="", fault_since=None)
             log.info("taken", what=part.name, entries=part.count(self._inputs))
+            if fault := self._state(part).fault:
+                log.error("taken, but", what=part.name, reason=fault)
 
     def _publish(self, inputs: Inputs) -> None:
         phase = self._phase(inputs)
@@ -114,6 +127,9 @@ class KeepCurrent:
             material.denylist.path.unlink()
             raise
         swap(self._paths, material.denylist.path)
+        if self._remembers and inputs.blacklist != self._remembered:
+            remember(self._settings.state_dir, inputs.blacklist)
+            self._remembered = inputs.blacklist
         is_to_close = self._inputs.store.version >= 0 and inputs.store.closings > self._inputs.store.closings
         self._inputs, self._crl_phase = inputs, phase
         if is_to_close:
@@ -143,10 +159,9 @@ class KeepCurrent:
         if settings.crl is not None:
             found.append(self._part(CRL, (settings.crl,), lambda inputs: inputs.with_crls(settings, self._now())))
             found[-1].count = lambda inputs: inputs.crls.count if inputs.crls else None
-        if settings.blacklist is not None:
-            found.append(
-                self._part("denylist file", (settings.blacklist,), lambda inputs: inputs.with_blacklist(settings))
-            )
+        if settings.blacklist is not None or self._remembered:
+            listed = (settings.blacklist,) if settings.blacklist else ()
+            found.append(self._part(FILE, listed, lambda inputs: inputs.with_blacklist(settings)))
             found[-1].count = lambda inputs: len(inputs.blacklist)
         store = paths.store_denials
         found.append(self._part(STORE, (store,), lambda inputs: inputs.with_store(store)))
@@ -163,6 +178,8 @@ class KeepCurrent:
 
     def _state(self, part: Part) -> InputState:
         state = replace(part.state, entries=part.count(self._inputs))
+        if part.name == FILE and not state.fault and (fault := fault_of(self._inputs.gone, self._settings.blacklist)):
+            return replace(state, fault=fault, fault_since=state.loaded_at)
         if part.name == STORE and not state.fault and self._inputs.store.fault:
             return replace(state, fault=self._inputs.store.fault)
         if part.name == CRL and not state.fault and self._inputs.crls is not None and self._crl_phase[0]:
