@@ -4,16 +4,18 @@ import asyncio
 import datetime as dt
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from measure.processes import PATIENCE, Workshop, children, cpu_seconds, free_port, module, role, running
 from mtls_ambassador.pki.issue import Pair, Validity, make_ca, make_server
 
 USER, PASSWORD = "mtls@example.com", "only-for-measuring"
 POLL = 0.004
+NOTHING: Mapping[str, str] = MappingProxyType({})
 SIGNS = {
     "configuration rendered": "mtls-ambassador-*/*envoy.json",
     "configuration valid": "mtls-ambassador-*/envoy.json",
@@ -84,12 +86,14 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(workshop: Workshop, files: Files, upstream: str, state: Path) -> AsyncIterator[Gateway]:
-    """Run one until the block ends; its start is watched from the first moment on."""
+async def gateway(
+    workshop: Workshop, files: Files, upstream: str, state: Path, more: Mapping[str, str] = NOTHING
+) -> AsyncIterator[Gateway]:
+    """Run one, with `more` settings, until the block ends; its start is watched from the first moment on."""
     port, admin_port = free_port(), free_port()
     home = workshop.folder / f"run-{port}"
     home.mkdir()
-    environ = workshop.environ(files.environ(upstream, state, port, admin_port) | {"TMPDIR": str(home)})
+    environ = workshop.environ(files.environ(upstream, state, port, admin_port) | {"TMPDIR": str(home)} | dict(more))
     began = time.perf_counter()
     async with running(module("mtls_ambassador", "run"), environ, log=home / "log") as process:
         start = await _watch(process, home, began)
