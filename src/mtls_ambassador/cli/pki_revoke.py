@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mtls_ambassador.cli.certificate_files import first_certificate, key_sha256, read_bytes
 from mtls_ambassador.cli.pki_store import Place, json_option, now, opened, parse_serial, pki_option, who
 from mtls_ambassador.cli.terminal import printable
-from mtls_ambassador.model.errors import AmbassadorError, FaultsError, UsageError
+from mtls_ambassador.model.errors import FaultsError, UsageError
 from mtls_ambassador.model.revocation import RevocationReason, serial_hex
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def command(  # noqa: PLR0913 - the options of a command
 
     if unknown and ca is None:
         raise UsageError("--unknown needs --ca: nothing else says whose serials they are")
-    wanted = Wanted(_serials(serials, lists), names, batches, tuple(map(_key, keys)), _certificates(files))
+    wanted = Wanted(_serials(serials, lists), names, batches, tuple(map(key_sha256, keys)), _certificates(files))
     if wanted == Wanted():
         raise UsageError("say what to revoke: SERIAL, --name, --batch, --key, --cert or --serials")
     with opened(pki_dir) as place:
@@ -113,7 +114,7 @@ def _serials(given: Iterable[str], lists: Iterable[Path]) -> tuple[int, ...]:
     found, faults = [], []
     lines = [("SERIAL", text) for text in given]
     for path in lists:
-        rows = _read(path).decode(errors="replace").splitlines()
+        rows = read_bytes(path).decode(errors="replace").splitlines()
         lines += [(f"{path}: line {number}", text) for number, text in enumerate(rows, 1)]
     for place, text in lines:
         bare = text.partition("#")[0].strip()
@@ -128,43 +129,9 @@ def _serials(given: Iterable[str], lists: Iterable[Path]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _key(text: str) -> bytes:
-    from mtls_ambassador.pki.authority import spki_sha256  # noqa: PLC0415 - slow to load
-
-    bare = text.replace(":", "")
-    if len(bare) == 64:  # noqa: PLR2004 - hexadecimal digits of a SHA-256
-        try:
-            return bytes.fromhex(bare)
-        except ValueError:
-            pass
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415 - slow to load
-
-    data = _read(Path(text))
-    try:
-        return spki_sha256(load_pem_public_key(data))  # type: ignore[arg-type]  # of a kind certificates have
-    except ValueError:
-        return spki_sha256(_first_certificate(Path(text), data).public_key())
-
-
 def _certificates(paths: Iterable[Path]) -> "tuple[x509.Certificate, ...]":
     # Only the first: those after it are its CAs, which nobody means to revoke with a device.
-    return tuple(_first_certificate(path, _read(path)) for path in paths)
-
-
-def _first_certificate(path: Path, data: bytes) -> "x509.Certificate":
-    from cryptography import x509  # noqa: PLC0415 - slow to load
-
-    try:
-        return x509.load_pem_x509_certificates(data)[0]
-    except ValueError as error:
-        raise AmbassadorError(f"{path}: holds no readable PEM certificate or public key") from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise AmbassadorError(f"{path}: cannot be read: {error.strerror}") from error
+    return tuple(map(first_certificate, paths))
 
 
 def _show(done: "Revoked", reason: str, names: dict[bytes, str], *, dry_run: bool, as_json: bool) -> None:

@@ -15,6 +15,9 @@ from mtls_ambassador.store import batches, certificates
 from mtls_ambassador.store.batches import Batch
 from mtls_ambassador.store.certificates import Filter, Record
 
+_DIGITS = 18
+"""Of the highest number that a database can count to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -84,18 +87,11 @@ class _Search:
             self.add(records, f"serial {serial_hex(serial)} was not made here (--unknown takes it all the same)")
 
     def by_batch(self, text: str) -> None:
-        found = self._batches(text)
+        found = batches_named(self._connection, text)
         if not found:
             self.faults.append(f"there is no batch {text!r}")
         for item in found:
             self.add(certificates.select(self._connection, Filter(batch_id=item.id)), f"batch {text!r} is empty")
-
-    def _batches(self, text: str) -> list[Batch]:
-        named = batches.find_by_name(self._connection, text)
-        if named or not (text.isascii() and text.isdigit()):
-            return named
-        numbered = batches.find_by_id(self._connection, int(text))
-        return [numbered] if numbered else []
 
     def by_certificate(self, certificate: x509.Certificate) -> None:
         """One that was not made here counts when a CA of ours has signed it, as with openssl before."""
@@ -108,6 +104,15 @@ class _Search:
                 return
         subject = certificate.subject.rfc4514_string()
         self.faults.append(f"certificate {serial_hex(certificate.serial_number)} ({subject}) is of no CA that is here")
+
+
+def batches_named(connection: sa.Connection, text: str) -> list[Batch]:
+    """The batches of this name or, where there is none, the one with this number."""
+    named = batches.find_by_name(connection, text)
+    if named or not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        return named
+    numbered = batches.find_by_id(connection, int(text))
+    return [numbered] if numbered else []
 
 
 def _has_signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:

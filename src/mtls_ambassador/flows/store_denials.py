@@ -4,15 +4,17 @@ import asyncio
 import datetime as dt
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import sqlalchemy as sa
 import structlog
 
 from mtls_ambassador.envoy.publish import write_private
+from mtls_ambassador.flows.denial_journal import DenialJournal, require_nothing_lost
 from mtls_ambassador.model.denial import Denial, DenialKind
+from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.reason import RefusedError
 from mtls_ambassador.store import denials
 from mtls_ambassador.store.database import Database
@@ -55,14 +57,18 @@ class StoreDenials:
         if not isinstance(values, dict) or set(values) != set(cls.__slots__):
             raise ValueError("not what the decision service writes")
         values["spans"] = tuple(tuple(span) for span in values["spans"])
+        values |= {name: tuple(values[name]) for name in ("serials", "issuers", "restored")}
+        for name in ("of_issuers", "of_authorities"):
+            values[name] = {issuer: tuple(serials) for issuer, serials in values[name].items()}
         return cls(**values)
 
 
-def collect(connection: sa.Connection, now: dt.datetime) -> StoreDenials:
-    """What is in force now."""
+def collect(connection: sa.Connection, now: dt.datetime, known: Sequence[Denial] | None = None) -> StoreDenials:
+    """What is in force now; `known` are the standing denials, read when not given."""
     serials: list[str] = []
     of_issuers, of_authorities = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
-    standing = [item for item in denials.standing(connection) if item.is_in_force(now)]
+    known = denials.standing(connection) if known is None else known
+    standing = [item for item in known if item.is_in_force(now)]
     for item in standing:
         if item.kind is DenialKind.SERIAL:
             (of_issuers[item.issuer] if item.issuer else serials).append(f"{item.serial:040x}")
@@ -100,26 +106,57 @@ def _span(item: Denial) -> tuple[str, int, int]:
 class StoreWatch:
     """Writes what the store denies to a file, and again whenever it changes."""
 
-    def __init__(self, database: Database, path: Path, now: Callable[[], dt.datetime]) -> None:
-        self._database, self._path, self._now = database, path, now
+    def __init__(self, database: Database, journal: DenialJournal, path: Path, now: Callable[[], dt.datetime]) -> None:
+        self._database, self._journal, self._path, self._now = database, journal, path, now
         self._written = StoreDenials()
+        self._looked: tuple[int, tuple[int, int, int]] = (-1, (0, 0, 0))
+        """The store's version and the journal's stamp when they were last read."""
 
-    async def write(self) -> None:
-        """Now. Raises RefusedError when the store fails."""
-        now = self._now()
-        self._written = await self._database.run(lambda connection: collect(connection, now))
-        staged = self._path.with_name(f"{self._path.name}.new")
-        await asyncio.to_thread(write_private, staged, self._written.to_json())
-        staged.replace(self._path)
+    async def begin(self) -> None:
+        """Write what is in force now.
+
+        Raises RefusedError when the store fails, and AmbassadorError when it has lost what the journal has: then
+        nothing is written, and nobody may be served.
+        """
+        self._looked = await self._database.run(denials.version), self._journal.stamp
+        await self._write(await self._read())
 
     async def keep(self) -> None:
-        """For ever. While the store fails, what was written stays."""
+        """For ever. While the store fails or has lost denials, what was written stays in force, with the fault."""
         while True:
             await asyncio.sleep(POLL)
             try:
-                version = await self._database.run(denials.version)
-                end = self._written.next_end
-                if version != self._written.version or (end is not None and end <= self._now().timestamp()):
-                    await self.write()
+                await self._look()
             except (RefusedError, OSError) as error:
                 structlog.get_logger().error("the denylist cannot be read from the store", reason=str(error))
+
+    async def _look(self) -> None:
+        looked = await self._database.run(denials.version), self._journal.stamp
+        end = None if self._written.fault else self._written.next_end
+        if looked == self._looked and (end is None or self._now().timestamp() < end):
+            return
+        try:
+            current = await self._read()
+        except AmbassadorError as error:
+            current = replace(self._written, fault=str(error))
+            structlog.get_logger().error("the denylist of the store is not taken", reason=str(error))
+        await self._write(current)
+        self._looked = looked
+
+    async def _read(self) -> StoreDenials:
+        now = self._now()
+
+        def work(connection: sa.Connection) -> StoreDenials:
+            standing = denials.standing(connection)
+            require_nothing_lost(connection, self._journal, now, standing)
+            return collect(connection, now, standing)
+
+        return await self._database.run(work)
+
+    async def _write(self, current: StoreDenials) -> None:
+        if current == self._written:
+            return
+        staged = self._path.with_name(f"{self._path.name}.new")
+        await asyncio.to_thread(write_private, staged, current.to_json())
+        staged.replace(self._path)
+        self._written = current

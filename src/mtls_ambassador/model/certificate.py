@@ -6,6 +6,18 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What of a certificate a denial can name; empty and None where it is not known."""
+
+    issuer: str
+    """RFC 4514 text."""
+    serial: int | None
+    spki_sha256: str = ""
+    """Hex SHA-256 of the SubjectPublicKeyInfo."""
+    not_before: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceCertificate:
     """The client certificate a device presented; Envoy has verified its chain and that the device holds its key."""
 

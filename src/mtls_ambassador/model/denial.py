@@ -46,9 +46,33 @@ class Denial:
     number: int = 0
     """In the store; 0 while it is not there."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it names what its kind must name."""
+        match self.kind:
+            case DenialKind.SERIAL:
+                return self.serial is not None
+            case DenialKind.KEY:
+                return bool(self.spki_sha256)
+            case DenialKind.BATCH:
+                return self.batch_id is not None
+            case DenialKind.DATES:
+                return self.begins is not None and self.ends is not None
+            case DenialKind.CA:
+                return bool(self.issuer)
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """What it names; two denials with the same content keep out the same devices."""
+        return self.kind, self.issuer, self.serial, self.spki_sha256, self.batch_id, self.begins, self.ends
+
     def is_in_force(self, now: dt.datetime) -> bool:
         """Whether its time is not over."""
         return self.until is None or now < self.until
+
+    def outlasts(self, until: dt.datetime | None) -> bool:
+        """Whether it is in force until then, or longer; None is for good."""
+        return self.until is None or (until is not None and until <= self.until)
 
     @property
     def what(self) -> str:

@@ -53,6 +53,14 @@ def device_fault(chain: Chain, bundle: Chain, now: dt.datetime) -> str | None:
     return None
 
 
+def is_authority(item: x509.Certificate) -> bool:
+    """Whether it is a CA's; of X.509 v1, when it names itself as its issuer."""
+    try:
+        return _is_ca(item, ())
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return False
+
+
 def _is_ca(item: x509.Certificate, bundle: Chain) -> bool:
     if item.version is x509.Version.v1:
         return item in bundle or item.issuer == item.subject

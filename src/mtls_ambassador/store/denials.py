@@ -29,6 +29,8 @@ _COLUMNS = (
 )
 _STANDING = denial.c.lifted_at.is_(None)
 _ALL = sa.select(*_COLUMNS).where(_STANDING).order_by(denial.c.id)
+_LIFTED = sa.select(*_COLUMNS).where(denial.c.lifted_at.is_not(None)).order_by(denial.c.id)
+_HISTORY = sa.select(*_COLUMNS, denial.c.lifted_at, denial.c.lifted_by).order_by(denial.c.id)
 _SERIAL = sa.bindparam("its_serial", type_=denial.c.serial.type)
 _ITS_BATCHES = sa.select(certificate.c.batch_id).where(
     certificate.c.serial == _SERIAL, certificate.c.batch_id.is_not(None)
@@ -117,6 +119,16 @@ def restored_serials(connection: sa.Connection) -> list[bytes]:
 def standing(connection: sa.Connection) -> list[Denial]:
     """All that were not lifted, those whose time is over included."""
     return [_denial(row) for row in connection.execute(_ALL)]
+
+
+def lifted(connection: sa.Connection) -> list[Denial]:
+    """All that were lifted."""
+    return [_denial(row) for row in connection.execute(_LIFTED)]
+
+
+def history(connection: sa.Connection) -> list[tuple[Denial, dt.datetime | None, str]]:
+    """All that ever were, each with when and by whom it was lifted; None and empty when it was not."""
+    return [(_denial(row[:-2]), row[-2], row[-1]) for row in connection.execute(_HISTORY)]
 
 
 def that_hit(connection: sa.Connection, certificate: DeviceCertificate, now: dt.datetime) -> list[Denial]:

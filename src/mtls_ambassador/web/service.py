@@ -17,6 +17,7 @@ from mtls_ambassador.decide.identity_template import IdentityTemplate
 from mtls_ambassador.envoy.place import RuntimePaths
 from mtls_ambassador.envoy.process import Admin
 from mtls_ambassador.flows.credentials_watch import CredentialsWatch
+from mtls_ambassador.flows.denial_journal import DenialJournal
 from mtls_ambassador.flows.denied_certificates import DeniedCertificates
 from mtls_ambassador.flows.enrol_device import EnrolDevice
 from mtls_ambassador.flows.store_denials import StoreWatch
@@ -42,7 +43,7 @@ async def serve(
     """Serve until SIGTERM; when one of the files changes, `reload` has the settings with what is in it now.
     SIGUSR1 turns readiness off and nothing else: devices are still served while Envoy drains.
 
-    Raises AmbassadorError when the store or a listener cannot be opened.
+    Raises AmbassadorError when the store or a listener cannot be opened, or the store has lost denials.
     """
     draining, ended = _signals()
     metrics = Metrics()
@@ -60,8 +61,8 @@ async def serve(
             def inputs() -> list[InputState]:
                 return [*_inputs(paths), credentials.state]
 
-            watch = StoreWatch(database, paths.store_denials, _now)
-            await watch.write()  # before the socket is there, which tells the supervisor that it may go on
+            watch = StoreWatch(database, DenialJournal(settings.state_dir), paths.store_denials, _now)
+            await watch.begin()  # before the socket is there, which tells the supervisor that it may go on
             async with (
                 serving(admin.make_app(readiness, inputs, metrics)) as admin_runner,
                 serving(decision.make_app(enrol, metrics)) as decision_runner,

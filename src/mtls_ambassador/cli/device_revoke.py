@@ -1,0 +1,129 @@
+"""`mtls-ambassador device revoke`: keep devices out."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Unpack
+
+import click
+
+from mtls_ambassador.cli.device_identity import parse_identity
+from mtls_ambassador.cli.device_records import clean, opened, parse_until
+from mtls_ambassador.cli.device_selectors import Selectors, select, selectors
+from mtls_ambassador.cli.device_view import as_json as denial_json
+from mtls_ambassador.cli.device_view import line, some
+from mtls_ambassador.cli.pki_store import json_option, now, who
+from mtls_ambassador.cli.terminal import printable
+from mtls_ambassador.model.errors import UsageError
+from mtls_ambassador.model.revocation import RevocationReason
+
+if TYPE_CHECKING:
+    from mtls_ambassador.flows.deny import Denied, Order
+
+REASONS = [item.value for item in RevocationReason if item is not RevocationReason.REMOVE_FROM_CRL]
+EPILOG = """\b
+Examples:
+  mtls-ambassador device revoke '{"mac":"52:54:00:12:34:56"}' --reason keyCompromise --now
+  mtls-ambassador device revoke --serial 4F:1C:9A --ca ca.crt
+  mtls-ambassador device revoke --batch 2026-11-lot-3 --until 2w --note 'held at customs'
+  mtls-ambassador device revoke --issued-from 2026-11-01 --issued-to 2026-11-14 --ca ca.crt --dry-run
+"""
+
+
+@click.command("revoke", epilog=EPILOG)
+@click.argument("identity", required=False)
+@selectors
+@click.option(
+    "--reason", type=click.Choice(REASONS), default="unspecified", show_default=True, help="Of RFC 5280 section 5.3.1."
+)
+@click.option("--note", default="", help="Why, for the records.")
+@click.option("--by", help="Who does it, for the audit.  [default: the user running the command]")
+@click.option("--until", metavar="DATE|SPAN", help="Only to the end of this date, or for a span such as 36h or 2w.")
+@click.option(
+    "--now", "closes", is_flag=True, help="End all open connections within MTLS_DRAIN_TIME; good devices come back."
+)
+@click.option("--dry-run", is_flag=True, help="Show whom it would hit, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask when it hits more than one device.")
+@json_option
+def command(  # noqa: PLR0913 - the options of a command
+    *,
+    identity: str | None,
+    reason: str,
+    note: str,
+    by: str | None,
+    until: str | None,
+    closes: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    **given: Unpack[Selectors],
+) -> None:
+    """Keep devices out: every key of IDENTITY (JSON), and what the options name; all of it or nothing.
+
+    Run it where the gateway's MTLS_STATE_DIR or MTLS_DATABASE_URL is set. Every gateway of that database refuses within
+    a second: auth requests, and all calls on open connections; --now ends WebSockets and downloads too.
+    """
+    from mtls_ambassador.flows.denial_targets import Selection  # noqa: PLC0415 - slow to load
+    from mtls_ambassador.flows.deny import Order, deny  # noqa: PLC0415 - see above
+
+    wanted, authority = select(given, () if identity is None else (parse_identity(identity),))
+    if wanted == Selection():
+        raise UsageError(
+            "say what to deny: IDENTITY, --serial, --serials, --cert, --key, --batch, --issued-from with --issued-to,"
+            " or --ca"
+        )
+    at = now()
+    order = Order(reason, clean(who(by)), at, clean(note), parse_until(until, at) if until else None, closes)
+    with opened() as records:
+        known = records.authorities(*authority)
+        done = deny(records.database, records.journal, wanted, order, known, dry_run=True)
+        if not dry_run:
+            if not yes and max(len(done.identities), len(done.recorded)) > 1 and sys.stdin.isatty():
+                click.echo("\n".join(_reach(done)), err=True)
+                click.confirm(f"{reason}: {len(done.made)} denials. Go on?", abort=True, err=True)
+            done = deny(records.database, records.journal, wanted, order, known, dry_run=False)
+    if as_json:
+        click.echo(json.dumps(_as_json(done, dry_run=dry_run)))
+    else:
+        _show(done, order, dry_run=dry_run)
+
+
+def _reach(done: "Denied") -> list[str]:
+    from mtls_ambassador.flows.deny import names_of  # noqa: PLC0415 - slow to load
+
+    devices, recorded = names_of(done.shown), sorted({item.name for item in done.recorded})
+    return [
+        f"devices known to the gateway that it hits: {len(done.identities)}",
+        *(f"  {printable(text)}" for text in some(devices)),
+        f"recorded certificates that it hits: {len(done.recorded)}",
+        *(f"  {printable(text)}" for text in some(recorded)),
+    ]
+
+
+def _show(done: "Denied", order: "Order", *, dry_run: bool) -> None:
+    from mtls_ambassador.flows.deny import differences  # noqa: PLC0415 - slow to load
+
+    for item in done.put_back:
+        click.echo(f"warning: put back, for the database had lost it: {line(item)}", err=True)
+    for text in some([f"{'would be denied' if dry_run else 'denied'}: {line(item)}" for item in done.made]):
+        click.echo(text)
+    for text in some([f"denied already: {line(item)}" for item in done.already]):
+        click.echo(text)
+    for text in some([f"  {item.number} differs: {'; '.join(differences(item, order))}" for item in done.conflicts]):
+        click.echo(printable(text))
+    click.echo("\n".join(_reach(done)))
+    click.echo(f"{len(done.made)} {'would be denied' if dry_run else 'denied'}, {len(done.already)} were already")
+
+
+def _as_json(done: "Denied", *, dry_run: bool) -> dict[str, object]:
+    from mtls_ambassador.flows.deny import names_of  # noqa: PLC0415 - slow to load
+
+    return {
+        "dry_run": dry_run,
+        "denied": list(map(denial_json, done.made)),
+        "already": list(map(denial_json, done.already)),
+        "conflicts": list(map(denial_json, done.conflicts)),
+        "put_back": list(map(denial_json, done.put_back)),
+        "devices": len(done.identities),
+        "certificates": len(done.recorded),
+        "names": some(names_of(done.shown)),
+    }

@@ -1,0 +1,140 @@
+"""The journal of the denylist, beside the database: one that was restored from a backup must not let anybody in again.
+
+Denials are noted before the database has them, liftings after: a crash between leaves devices out, and is told.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from mtls_ambassador.model.denial import Denial, DenialKind
+from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.model.revocation import serial_hex
+from mtls_ambassador.pki import line_file
+from mtls_ambassador.pki.line_file import Line, read_time
+from mtls_ambassador.store import denials
+from mtls_ambassador.store.chain import hold_head
+
+FILE_NAME = "denials.jsonl"
+NAMED = 5
+"""Denials that a complaint names; the rest is counted."""
+_TEXTS = ("reason", "by", "issuer", "spki_sha256", "note")
+_TIMES = ("begins", "ends", "until")
+
+
+class DenialJournal:
+    """The file in the state folder; made when the first line is written, mode 0600."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.path = state_dir / FILE_NAME
+
+    def denied(self, items: Iterable[Denial]) -> None:
+        """Note denials. Call before the database commits."""
+        line_file.append(self.path, ({"event": "denied", **_line(item)} for item in items))
+
+    def lifted(self, items: Iterable[Denial], at: dt.datetime) -> None:
+        """Note denials lifted. Call after the database has committed."""
+        line_file.append(self.path, ({"event": "lifted", **_line(item), "lifted": at.isoformat()} for item in items))
+
+    def read(self) -> list[Denial]:
+        """All that were noted and not lifted, without their numbers. Raises AmbassadorError naming a line at fault."""
+        known: dict[Denial, None] = line_file.read(self.path, dict, _apply)
+        return list(known)
+
+    @property
+    def stamp(self) -> tuple[int, int, int]:
+        """Another one when the file has changed."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return 0, 0, 0
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def lost(
+    connection: sa.Connection, journal: DenialJournal, now: dt.datetime, standing: Sequence[Denial] | None = None
+) -> list[Denial]:
+    """Denials that the journal has in force and the database does not know, such as after a restore from a backup.
+
+    `standing` is what the database says of that, read when not given. Raises AmbassadorError when the journal cannot
+    be read.
+    """
+    found = _unknown(connection, journal, now, denials.standing(connection) if standing is None else standing)
+    if not found:
+        return []
+    hold_head(connection)  # a command that is noting denials has committed them then
+    return _unknown(connection, journal, now, denials.standing(connection))
+
+
+def _unknown(
+    connection: sa.Connection, journal: DenialJournal, now: dt.datetime, standing: Sequence[Denial]
+) -> list[Denial]:
+    known = {replace(item, number=0) for item in standing}
+    missing = [item for item in journal.read() if item not in known and item.is_in_force(now)]
+    if not missing:
+        return []
+    lifted = {replace(item, number=0) for item in denials.lifted(connection)}
+    return [item for item in missing if item not in lifted]
+
+
+def complaint(journal: DenialJournal, missing: Sequence[Denial]) -> str:
+    """What differs, and which command mends it, in one line."""
+    named = ", ".join(f"{item.what} (by {item.by}, {item.at:%Y-%m-%d %H:%M}Z)" for item in missing[:NAMED])
+    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    return (
+        f"{journal.path} has {len(missing)} denial{'s' if len(missing) > 1 else ''} that the database has lost, as one"
+        f" restored from a backup has: {named}{more}; `mtls-ambassador device denials --take-over` puts back what was"
+        " lost, `mtls-ambassador device restore` lifts it on purpose"
+    )
+
+
+def _line(item: Denial) -> Line:
+    times = {name: value.isoformat() for name in _TIMES if (value := getattr(item, name)) is not None}
+    texts = {name: value for name in _TEXTS if (value := getattr(item, name))}
+    serial = {} if item.serial is None else {"serial": serial_hex(item.serial)}
+    batch = {} if item.batch_id is None else {"batch": item.batch_id}
+    return {"kind": item.kind.value, "at": item.at.isoformat(), **texts, **serial, **batch, **times}
+
+
+def _apply(known: dict[Denial, None], line: Line) -> None:
+    item = _denial(line)
+    if line["event"] == "denied":
+        known[item] = None
+    elif line["event"] == "lifted":
+        known.pop(item, None)
+    else:
+        raise ValueError(f"event {line['event']!r}")
+
+
+def _denial(line: Line) -> Denial:
+    texts = {name: str(line.get(name, "")) for name in _TEXTS}
+    times = {name: read_time(line[name]) if name in line else None for name in _TIMES}
+    item = Denial(
+        DenialKind(line["kind"]),
+        at=read_time(line["at"]),
+        serial=int(line["serial"], 16) if "serial" in line else None,
+        batch_id=int(line["batch"]) if "batch" in line else None,
+        begins=times["begins"],
+        ends=times["ends"],
+        until=times["until"],
+        reason=texts["reason"],
+        by=texts["by"],
+        issuer=texts["issuer"],
+        spki_sha256=texts["spki_sha256"],
+        note=texts["note"],
+    )
+    if not item.is_whole:
+        raise ValueError(f"a denial by {item.kind.value} that does not say which")
+    return item
+
+
+def require_nothing_lost(
+    connection: sa.Connection, journal: DenialJournal, now: dt.datetime, standing: Sequence[Denial] | None = None
+) -> None:
+    """Raise AmbassadorError that says what the database has lost, if anything."""
+    missing = lost(connection, journal, now, standing)
+    if missing:
+        raise AmbassadorError(complaint(journal, missing))

@@ -1,0 +1,131 @@
+"""An operator lets devices in again, and is told what still keeps them out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from mtls_ambassador.decide.who_is_denied import DenialIndex
+from mtls_ambassador.flows.denial_journal import DenialJournal, lost
+from mtls_ambassador.flows.denial_targets import Selection, Target, find_targets
+from mtls_ambassador.flows.deny import Order, entry
+from mtls_ambassador.model.certificate import Named
+from mtls_ambassador.model.denial import Denial, DenialKind
+from mtls_ambassador.model.errors import FaultsError
+from mtls_ambassador.store import denial_reach, denials
+from mtls_ambassador.store.audit import append_all
+from mtls_ambassador.store.chain import hold_head
+from mtls_ambassador.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """What came of it."""
+
+    lifted: tuple[Denial, ...]
+    recorded: tuple[Denial, ...]
+    """Serials that nothing here denied: a file that once listed them keeps them out no longer."""
+    idle: tuple[Denial, ...]
+    """What was named, and no denial names just that."""
+    still: tuple[Denial, ...]
+    """Other denials in force that hit the same certificates or devices."""
+    revoked: tuple[int, ...]
+    """Serials of theirs that a CA has revoked (`pki revoke`), for the gateway enforces that too."""
+
+
+def lift(
+    database: Database,
+    journal: DenialJournal,
+    numbers: Sequence[int],
+    wanted: Selection,
+    order: Order,
+    authorities: Mapping[str, bytes],
+) -> Lifted:
+    """Lift the denials with these numbers and those that name exactly what is wanted; of the order, who and when count.
+
+    What only the journal still has is lifted as well. Raises FaultsError naming what was not found; then nothing is
+    changed. Fails closed: a crash before the end of it leaves the journal with the denial.
+    """
+    with database.transaction() as connection:
+        hold_head(connection)  # one such command at a time, on PostgreSQL too
+        targets = find_targets(connection, wanted, order.denial)
+        contents = {target.denial.content for target in targets}
+        standing = denials.standing(connection)
+        _require_numbers(numbers, standing)
+        missing = [item for item in lost(connection, journal, order.at) if item.content in contents]
+        known = {item.content for item in (*standing, *missing)}
+        recorded, idle = _divide(targets, known, {item.content for item in denials.lifted(connection)})
+        denials.add(connection, [*missing, *recorded])
+        chosen = [
+            item for item in denials.standing(connection) if item.number in set(numbers) or item.content in contents
+        ]
+        denials.lift(connection, (item.number for item in chosen), order.by, order.at)
+        identities = {target.denial.content: target.identity for target in targets}
+        append_all(
+            connection,
+            (entry("restore", item, order.at, "", identities.get(item.content), order.denial) for item in chosen),
+        )
+        still, revoked = _what_is_left(connection, targets, chosen, order, authorities)
+    journal.lifted(chosen, order.at)
+    new = {item.content for item in recorded}
+    lifted = tuple(item for item in chosen if item.content not in new)
+    return Lifted(lifted, tuple(recorded), tuple(idle), tuple(still), tuple(revoked))
+
+
+def _require_numbers(numbers: Iterable[int], standing: Iterable[Denial]) -> None:
+    known = {item.number for item in standing}
+    faults = [
+        f"NUMBER: no standing denial has the number {number}; `device denials` lists them"
+        for number in numbers
+        if number not in known
+    ]
+    if faults:
+        raise FaultsError([*faults, "nothing was changed"])
+
+
+def _divide(
+    targets: Iterable[Target], known: set[tuple[object, ...]], lifted: set[tuple[object, ...]]
+) -> tuple[list[Denial], list[Denial]]:
+    """Of what no denial names: serials to record as let in again, and the rest."""
+    recorded, idle = [], []
+    for target in targets:
+        item = target.denial
+        if item.content in known:
+            continue
+        if item.kind is DenialKind.SERIAL and item.content not in lifted:
+            recorded.append(item)
+        else:
+            idle.append(item)
+    return recorded, idle
+
+
+def _what_is_left(
+    connection: sa.Connection,
+    targets: Sequence[Target],
+    lifted: Sequence[Denial],
+    order: Order,
+    authorities: Mapping[str, bytes],
+) -> tuple[list[Denial], list[int]]:
+    named = [*(target.denial for target in targets), *lifted]
+    shown = denial_reach.shown(connection, named)
+    devices = {item.identity_sha256 for item in shown} | {item.identity.sha256 for item in targets if item.identity}
+    certificates = {
+        *(target.certificate for target in targets if target.certificate),
+        *(
+            Named(item.issuer, item.serial, item.spki_sha256)
+            for item in named
+            if item.serial is not None or item.spki_sha256
+        ),
+        *(item.named for item in denial_reach.shown_by(connection, devices)),
+        *(item.named for item in denial_reach.made(connection, named, authorities)),
+    }
+    others = [item for item in denials.standing(connection) if item.is_in_force(order.at)]
+    batches = {
+        item.batch_id: denial_reach.serials_of_batch(connection, item.batch_id)
+        for item in others
+        if item.batch_id is not None
+    }
+    index = DenialIndex(others, batches)
+    hits = {hit.number: hit for certificate in certificates for hit in index.that_hit(certificate)}
+    serials = {item.serial for item in certificates if item.serial is not None}
+    return [hits[number] for number in sorted(hits)], denial_reach.revoked(connection, sorted(serials))
