@@ -1,0 +1,57 @@
+"""What is denied, packed and looked up: the same by binary search as by the sets it was made of."""
+
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtls_ambassador.decide.denylist import Denied, Packed, Span, pack
+
+NOON = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
+SERIALS = st.frozensets(st.integers(0, 2**160 - 1).map(lambda number: b"%040x" % number), max_size=40)
+
+
+def packed(denied: Denied) -> Packed:
+    return Packed.read(pack(denied).to_bytes())
+
+
+@given(SERIALS, st.dictionaries(st.sampled_from(["CN=a", "CN=b", "CN=ü"]), SERIALS), st.integers(0, 2**160 - 1))
+def test_as_many_as_there_are_are_found_and_no_other(
+    anyone: frozenset[bytes], of_issuers: dict[str, frozenset[bytes]], other: int
+) -> None:
+    found = packed(Denied(anyone, of_issuers))
+    every = anyone.union(*of_issuers.values(), [b"%040x" % other])
+    for issuer in ("CN=a", "CN=b", "CN=ü", "CN=stranger"):
+        for serial in every:
+            wanted = serial in anyone or serial in of_issuers.get(issuer, ())
+            assert bool(found.why(issuer, int(serial, 16), NOON)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("issuer", "hours", "denied"),
+    [("CN=a", -2, False), ("CN=a", -1, True), ("CN=a", 0, True), ("CN=a", 1, False), ("CN=b", 0, False)],
+)
+def test_a_time_has_a_first_second_and_one_that_is_no_longer_in_it(issuer: str, hours: int, *, denied: bool) -> None:
+    begins, ends = (int((NOON + dt.timedelta(hours=hours)).timestamp()) for hours in (-1, 1))
+    found = packed(Denied(spans=(Span("CN=a", begins, ends),)))
+    assert found.why(issuer, 1, NOON + dt.timedelta(hours=hours)) == ("dates" if denied else "")
+
+
+def test_a_time_of_any_issuer_and_a_whole_ca() -> None:
+    now = int(NOON.timestamp())
+    found = packed(Denied(spans=(Span("", now, now + 1),), issuers=("CN=gone",)))
+    assert found.why("CN=whoever", 1, NOON) == "dates"
+    assert found.why("CN=gone", 1, NOON + dt.timedelta(days=9)) == "ca"
+    assert found.why("CN=whoever", 1, NOON + dt.timedelta(days=9)) == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"00000002{", b"zzzzzzzz{}", b"00000003{]}"])
+def test_anything_else_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        Packed.read(content)
+
+
+def test_it_counts_what_it_holds() -> None:
+    serials = frozenset({b"%040x" % 1, b"%040x" % 2})
+    assert Denied(serials, {"CN=a": serials}, (Span("", 0, 1),), ("CN=b",)).count == 6
