@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Unpack
 
 import click
@@ -13,7 +14,7 @@ from mtls_ambassador.cli.device_view import as_json as denial_json
 from mtls_ambassador.cli.device_view import line, some
 from mtls_ambassador.cli.pki_store import json_option, now, who
 from mtls_ambassador.cli.terminal import printable
-from mtls_ambassador.model.errors import UsageError
+from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.model.revocation import RevocationReason
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ Examples:
 @click.option(
     "--now", "closes", is_flag=True, help="End all open connections within MTLS_DRAIN_TIME; good devices come back."
 )
+@click.option(
+    "--in-mender",
+    type=click.Choice(["reject", "decommission"]),
+    help="Do that with each device it hits in Mender too; needs the gateway's settings for the Mender server.",
+)
 @click.option("--dry-run", is_flag=True, help="Show whom it would hit, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask when it hits more than one device.")
 @json_option
@@ -52,6 +58,7 @@ def command(  # noqa: PLR0913 - the options of a command
     by: str | None,
     until: str | None,
     closes: bool,
+    in_mender: str | None,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -62,7 +69,8 @@ def command(  # noqa: PLR0913 - the options of a command
     Run it where the gateway's MTLS_STATE_DIR or MTLS_DATABASE_URL is set. Every gateway of that database refuses within
     a second: auth requests, and all calls on open connections; --now ends WebSockets and downloads too.
     """
-    from mtls_ambassador.flows.denial_targets import Selection  # noqa: PLC0415 - slow to load
+    from mtls_ambassador.cli.device_in_mender import mender_settings, told_mender  # noqa: PLC0415 - slow to load
+    from mtls_ambassador.flows.denial_targets import Selection  # noqa: PLC0415 - see above
     from mtls_ambassador.flows.deny import Order, deny  # noqa: PLC0415 - see above
 
     wanted, authority = select(given, () if identity is None else (parse_identity(identity),))
@@ -73,18 +81,27 @@ def command(  # noqa: PLR0913 - the options of a command
         )
     at = now()
     order = Order(reason, clean(who(by)), at, clean(note), parse_until(until, at) if until else None, closes)
+    settings = mender_settings() if in_mender and not dry_run else None
     with opened() as records:
         known = records.authorities(*authority)
-        done = deny(records.database, records.journal, wanted, order, known, dry_run=True)
-        if not dry_run:
-            if not yes and max(len(done.identities), len(done.recorded)) > 1 and sys.stdin.isatty():
-                click.echo("\n".join(_reach(done)), err=True)
-                click.confirm(f"{reason}: {len(done.made)} denials. Go on?", abort=True, err=True)
-            done = deny(records.database, records.journal, wanted, order, known, dry_run=False)
+        if not (dry_run or yes) and sys.stdin.isatty():
+            _ask(deny(records.database, records.journal, wanted, order, known, dry_run=True), reason)
+        done = deny(records.database, records.journal, wanted, order, known, dry_run=dry_run)
+        told = [] if settings is None else told_mender(settings, records.database, done.identities, in_mender or "")
     if as_json:
-        click.echo(json.dumps(_as_json(done, dry_run=dry_run)))
+        click.echo(json.dumps(_as_json(done, dry_run=dry_run) | {"in_mender": list(map(asdict, told))}))
     else:
         _show(done, order, dry_run=dry_run)
+        for item in told:
+            click.echo(printable(f"in Mender: {item.identity}: {item.outcome}"))
+    if not all(item.is_done for item in told):
+        raise AmbassadorError("denied here, but not all was done in Mender; the same command again tries the rest")
+
+
+def _ask(would: "Denied", reason: str) -> None:
+    if max(len(would.identities), len(would.recorded)) > 1:
+        click.echo("\n".join(_reach(would)), err=True)
+        click.confirm(f"{reason}: {len(would.made)} denials. Go on?", abort=True, err=True)
 
 
 def _reach(done: "Denied") -> list[str]:

@@ -34,6 +34,7 @@ class Selectors(TypedDict):
     issued_from: str | None
     issued_to: str | None
     ca: Path | None
+    unseen: bool
 
 
 def selectors(command: Command) -> Command:
@@ -64,6 +65,7 @@ def selectors(command: Command) -> Command:
                 type=_FILE,
                 help="A CA's certificate: the serials and dates are of this CA; alone, all that it issued.",
             ),
+            click.option("--unseen", is_flag=True, help="With --ca: only devices that were never let in before."),
         )
     ):
         command = option(command)
@@ -85,7 +87,10 @@ def select(given: Selectors, identities: "Iterable[Identity]") -> "tuple[Selecti
         given["batches"],
         span,
         authority[0].subject.rfc4514_string() if authority else "",
+        given["unseen"],
     )
+    if given["unseen"] and (not authority or serials or span):
+        raise UsageError("--unseen goes with --ca alone: devices of that CA that were never let in stay out")
     others = selection.identities or selection.certificates or selection.keys or selection.batches
     if authority and others and not (serials or span):
         raise UsageError("--ca goes with --serial, --serials or --issued-from, or stands alone: then it means the CA")

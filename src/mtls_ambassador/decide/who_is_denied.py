@@ -36,6 +36,8 @@ class DenialIndex:
 
 
 def _is_within(item: Denial, certificate: Named) -> bool:
+    if item.kind is DenialKind.UNSEEN:
+        return False  # whoever asks here names a certificate that was seen, or is of the records
     if item.kind is DenialKind.CA:
         return bool(certificate.issuer)
     begins = certificate.not_before

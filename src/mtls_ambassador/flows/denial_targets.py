@@ -28,6 +28,8 @@ class Selection:
     """Of the begin of validity; the end is not in it."""
     issuer: str = ""
     """A CA's RFC 4514 text: of the serials and of the span; alone, all of that CA's certificates."""
+    is_unseen: bool = False
+    """Of that CA only those with which no device was let in before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ def _by_time_and_authority(wanted: Selection, order: Denial) -> list[Target]:
     if wanted.span is not None:
         begins, ends = wanted.span
         return [Target(replace(order, kind=DenialKind.DATES, issuer=wanted.issuer, begins=begins, ends=ends))]
+    if wanted.is_unseen:
+        return [Target(replace(order, kind=DenialKind.UNSEEN, issuer=wanted.issuer))]
     if wanted.issuer and not wanted.serials:
         return [Target(replace(order, kind=DenialKind.CA, issuer=wanted.issuer))]
     return []

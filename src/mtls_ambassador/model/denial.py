@@ -20,6 +20,8 @@ class DenialKind(StrEnum):
     """All certificates whose validity begins in a time, of one issuer or any."""
     CA = "ca"
     """All certificates of an issuer."""
+    UNSEEN = "unseen"
+    """Those certificates of an issuer with which no device was let in before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Denial:
                 return self.batch_id is not None
             case DenialKind.DATES:
                 return self.begins is not None and self.ends is not None
-            case DenialKind.CA:
+            case DenialKind.CA | DenialKind.UNSEEN:
                 return bool(self.issuer)
 
     @property
@@ -89,3 +91,5 @@ class Denial:
                 return f"certificates from {self.begins:%Y-%m-%d %H:%M} to {self.ends:%Y-%m-%d %H:%M} UTC{of}"
             case DenialKind.CA:
                 return f"CA {self.issuer}"
+            case DenialKind.UNSEEN:
+                return f"new devices of CA {self.issuer}"

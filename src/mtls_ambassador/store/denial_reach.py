@@ -2,20 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import sqlalchemy as sa
 
 from mtls_ambassador.model.certificate import Named
 from mtls_ambassador.model.denial import Denial, DenialKind
 from mtls_ambassador.store.certificates import Status
+from mtls_ambassador.store.denial_search import chunks
 from mtls_ambassador.store.denial_tables import seen
 from mtls_ambassador.store.pki_tables import certificate, revocation
 from mtls_ambassador.store.tables import device
 
-T = TypeVar("T")
-CHUNK = 500
-"""Serials or keys in one question."""
 _SHOWN = sa.select(
     seen.c.issuer,
     seen.c.serial,
@@ -71,7 +68,7 @@ def shown_by(connection: sa.Connection, identities: Iterable[str]) -> list[Shown
     """Certificates shown by the devices with these identities."""
     rows = (
         row
-        for chunk in _chunks(list(identities))
+        for chunk in chunks(list(identities))
         for row in connection.execute(_SHOWN.where(seen.c.identity_sha256.in_(chunk)).order_by(seen.c.first_at))
     )
     return [Shown(Named(*row[:4]), *row[4:]) for row in rows]
@@ -95,7 +92,7 @@ def _shown_clauses(items: Sequence[Denial]) -> Iterator[sa.ColumnElement[bool]]:
     for issuer, serials in _serials(items):
         chosen = seen.c.serial.in_(serials)
         yield sa.and_(chosen, seen.c.issuer == issuer) if issuer else chosen
-    for keys in _chunks([item.spki_sha256 for item in items if item.kind is DenialKind.KEY]):
+    for keys in chunks([item.spki_sha256 for item in items if item.kind is DenialKind.KEY]):
         yield seen.c.spki_sha256.in_(keys)
     for item in items:
         of_issuer = seen.c.issuer == item.issuer if item.issuer else sa.true()
@@ -111,7 +108,7 @@ def _made_clauses(items: Sequence[Denial], authorities: Mapping[str, bytes]) -> 
     for issuer, serials in _serials(items):
         chosen = certificate.c.serial.in_(serials)
         yield sa.and_(chosen, _of(issuer, authorities)) if issuer in authorities else chosen
-    for keys in _chunks([bytes.fromhex(item.spki_sha256) for item in items if item.kind is DenialKind.KEY]):
+    for keys in chunks([bytes.fromhex(item.spki_sha256) for item in items if item.kind is DenialKind.KEY]):
         yield certificate.c.spki_sha256.in_(keys)
     for item in items:
         if item.kind is DenialKind.BATCH:
@@ -121,6 +118,9 @@ def _made_clauses(items: Sequence[Denial], authorities: Mapping[str, bytes]) -> 
             yield sa.and_(_of(item.issuer, authorities), begins >= item.begins, begins < item.ends)
         elif item.kind is DenialKind.CA:
             yield _of(item.issuer, authorities)
+        elif item.kind is DenialKind.UNSEEN:
+            known = sa.select(seen.c.serial).where(seen.c.issuer == item.issuer)
+            yield sa.and_(_of(item.issuer, authorities), certificate.c.serial.not_in(known))
 
 
 def _of(issuer: str, authorities: Mapping[str, bytes]) -> sa.ColumnElement[bool]:
@@ -129,20 +129,15 @@ def _of(issuer: str, authorities: Mapping[str, bytes]) -> sa.ColumnElement[bool]
     return certificate.c.issuer_sha256 == authorities[issuer] if issuer in authorities else sa.false()
 
 
-def _serials(items: Sequence[Denial]) -> Iterator[tuple[str, list[int]]]:
+def _serials(items: Sequence[Denial]) -> Iterator[tuple[str, Sequence[int]]]:
     """By issuer, in chunks."""
     named: dict[str, list[int]] = {}
     for item in items:
         if item.kind is DenialKind.SERIAL and item.serial is not None:
             named.setdefault(item.issuer, []).append(item.serial)
     for issuer, serials in named.items():
-        for chunk in _chunks(serials):
+        for chunk in chunks(serials):
             yield issuer, chunk
-
-
-def _chunks(values: list[T]) -> Iterator[list[T]]:
-    for begin in range(0, len(values), CHUNK):
-        yield values[begin : begin + CHUNK]
 
 
 def revoked(connection: sa.Connection, serials: Iterable[int]) -> list[int]:
@@ -150,7 +145,7 @@ def revoked(connection: sa.Connection, serials: Iterable[int]) -> list[int]:
     chosen = sa.select(revocation.c.serial)
     return [
         row[0]
-        for chunk in _chunks(list(serials))
+        for chunk in chunks(list(serials))
         for row in connection.execute(chosen.where(revocation.c.serial.in_(chunk)))
     ]
 

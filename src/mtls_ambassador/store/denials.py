@@ -12,7 +12,7 @@ from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.store.denial_tables import denial, denylist_head, seen
 from mtls_ambassador.store.pki_tables import certificate, revocation
 
-_COLUMNS = (
+columns = (
     denial.c.kind,
     denial.c.reason,
     denial.c.by,
@@ -27,10 +27,11 @@ _COLUMNS = (
     denial.c.until,
     denial.c.id,
 )
+"""Those that `as_denial` takes."""
 _STANDING = denial.c.lifted_at.is_(None)
-_ALL = sa.select(*_COLUMNS).where(_STANDING).order_by(denial.c.id)
-_LIFTED = sa.select(*_COLUMNS).where(denial.c.lifted_at.is_not(None)).order_by(denial.c.id)
-_HISTORY = sa.select(*_COLUMNS, denial.c.lifted_at, denial.c.lifted_by).order_by(denial.c.id)
+_ALL = sa.select(*columns).where(_STANDING).order_by(denial.c.id)
+_LIFTED = sa.select(*columns).where(denial.c.lifted_at.is_not(None)).order_by(denial.c.id)
+_HISTORY = sa.select(*columns, denial.c.lifted_at, denial.c.lifted_by).order_by(denial.c.id)
 _SERIAL = sa.bindparam("its_serial", type_=denial.c.serial.type)
 _ITS_BATCHES = sa.select(certificate.c.batch_id).where(
     certificate.c.serial == _SERIAL, certificate.c.batch_id.is_not(None)
@@ -40,7 +41,7 @@ _HITS = _ALL.where(
         denial.c.serial == _SERIAL,
         denial.c.batch_id.in_(_ITS_BATCHES),
         denial.c.spki_sha256 == sa.bindparam("its_spki"),
-        denial.c.kind.in_((DenialKind.DATES.value, DenialKind.CA.value)),
+        denial.c.kind.in_((DenialKind.DATES.value, DenialKind.CA.value, DenialKind.UNSEEN.value)),
     )
 )
 _VERSION = sa.select(denylist_head.c.version)
@@ -49,6 +50,7 @@ _CLOSE = _TOUCH.values(closings=denylist_head.c.closings + 1)
 _SEEN = sa.select(seen.c.identity_sha256).where(
     seen.c.issuer == sa.bindparam("its_issuer"), seen.c.serial == sa.bindparam("its_serial", type_=seen.c.serial.type)
 )
+_SEEN_KEY = sa.select(seen.c.spki_sha256).where(seen.c.spki_sha256 == sa.bindparam("its_spki"))
 _INSERT_SEEN = sa.insert(seen)
 
 
@@ -118,24 +120,45 @@ def restored_serials(connection: sa.Connection) -> list[bytes]:
 
 def standing(connection: sa.Connection) -> list[Denial]:
     """All that were not lifted, those whose time is over included."""
-    return [_denial(row) for row in connection.execute(_ALL)]
+    return [as_denial(row) for row in connection.execute(_ALL)]
+
+
+def standing_but_serials(connection: sa.Connection) -> list[Denial]:
+    """As `standing`, without those by serial, which alone may be many."""
+    return [as_denial(row) for row in connection.execute(_ALL.where(denial.c.kind != DenialKind.SERIAL.value))]
+
+
+def serials_in_force(connection: sa.Connection, now: dt.datetime) -> list[tuple[str, bytes]]:
+    """Issuer, empty for any, and serial in 20 octets, of each denial by serial in force."""
+    chosen = sa.select(denial.c.issuer, _raw(denial.c.serial)).where(
+        denial.c.kind == DenialKind.SERIAL.value, _STANDING, sa.or_(denial.c.until.is_(None), denial.c.until > now)
+    )
+    return [(row[0], row[1]) for row in connection.execute(chosen)]
+
+
+def next_end(connection: sa.Connection, now: dt.datetime) -> dt.datetime | None:
+    """When the first of those in force ends by itself."""
+    return connection.scalar(sa.select(sa.func.min(denial.c.until)).where(_STANDING, denial.c.until > now))
 
 
 def lifted(connection: sa.Connection) -> list[Denial]:
     """All that were lifted."""
-    return [_denial(row) for row in connection.execute(_LIFTED)]
+    return [as_denial(row) for row in connection.execute(_LIFTED)]
 
 
 def history(connection: sa.Connection) -> list[tuple[Denial, dt.datetime | None, str]]:
     """All that ever were, each with when and by whom it was lifted; None and empty when it was not."""
-    return [(_denial(row[:-2]), row[-2], row[-1]) for row in connection.execute(_HISTORY)]
+    return [(as_denial(row[:-2]), row[-2], row[-1]) for row in connection.execute(_HISTORY)]
 
 
 def that_hit(connection: sa.Connection, certificate: DeviceCertificate, now: dt.datetime) -> list[Denial]:
     """Those in force that name this certificate, its key, its batch, its time or its CA."""
     asked = {"its_serial": certificate.serial, "its_spki": certificate.spki_sha256}
-    rows = map(_denial, connection.execute(_HITS, asked))
-    return [item for item in rows if item.is_in_force(now) and _names(item, certificate)]
+    rows = map(as_denial, connection.execute(_HITS, asked).all())
+    hits = [item for item in rows if item.is_in_force(now) and _names(item, certificate)]
+    if any(item.kind is DenialKind.UNSEEN for item in hits) and connection.execute(_SEEN_KEY, asked).first():
+        return [item for item in hits if item.kind is not DenialKind.UNSEEN]
+    return hits
 
 
 def _names(item: Denial, certificate: DeviceCertificate) -> bool:
@@ -150,7 +173,7 @@ def _names(item: Denial, certificate: DeviceCertificate) -> bool:
             return (
                 item.begins is not None and item.ends is not None and item.begins <= certificate.not_before < item.ends
             )
-        case DenialKind.CA | DenialKind.BATCH:
+        case DenialKind.CA | DenialKind.BATCH | DenialKind.UNSEEN:
             return True
 
 
@@ -200,6 +223,7 @@ def _raw(column: sa.Column[Any]) -> sa.ColumnElement[bytes]:
     return sa.type_coerce(column, sa.LargeBinary)
 
 
-def _denial(row: Sequence[Any]) -> Denial:
+def as_denial(row: Sequence[Any]) -> Denial:
+    """From a row of `columns`."""
     kind, *rest = row
     return Denial(DenialKind(kind), *rest)

@@ -167,6 +167,19 @@ def test_many_are_denied_at_once(site: Site, words: list[str]) -> None:
     assert [len(site.denied(files)) for files in (site.a, site.b)] == [0, 0]
 
 
+def test_of_a_ca_that_is_known_only_devices_that_were_let_in_before_come_again(site: Site) -> None:
+    """A renewed certificate with the same key is the same device; a new device of that CA is not."""
+    new = site.pki.device("new")
+    foreign = site.pki.device("foreign", ca=make_ca("Other CA", validity()))
+    said = site("revoke", "--ca", site.pki.ca_file, "--unseen", "--note", "its key may have leaked")
+    assert "denied: 1: new devices of CA CN=Test CA" in said
+    assert "devices known to the gateway that it hits: 0\n" in said
+    assert [len(site.denied(files)) for files in (site.a, new, foreign)] == [0, 1, 0]
+    site("restore", "--ca", site.pki.ca_file, "--unseen")
+    assert site.denied(new) == []
+    assert "--unseen goes with --ca alone" in site("revoke", "--unseen", "--serial", "0F", code=2)
+
+
 def test_dates_are_of_the_begin_of_validity_and_of_whole_days(site: Site) -> None:
     other = make_ca("Other CA", validity())
     early = site.pki.device("early", dates=validity(-20))
