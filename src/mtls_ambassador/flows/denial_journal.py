@@ -4,6 +4,7 @@ Denials are noted before the database has them, liftings after: a crash between 
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +16,25 @@ from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.revocation import serial_hex
 from mtls_ambassador.pki import line_file
 from mtls_ambassador.pki.line_file import Line, read_time
-from mtls_ambassador.store import denials
+from mtls_ambassador.store import denial_search
 from mtls_ambassador.store.chain import hold_head
 
 FILE_NAME = "denials.jsonl"
 NAMED = 5
 """Denials that a complaint names; the rest is counted."""
+Stamp = tuple[int, int, int]
+"""Another one when a file has changed: inode, time and size."""
+Key = tuple[object, ...]
+"""All that a line says of a denial."""
 _TEXTS = ("reason", "by", "issuer", "spki_sha256", "note")
 _TIMES = ("begins", "ends", "until")
+_ALL = ("kind", "at", "serial", "batch", *_TEXTS, *_TIMES)
+_NEEDED = {
+    DenialKind.SERIAL.value: ("serial",),
+    DenialKind.KEY.value: ("spki_sha256",),
+    DenialKind.BATCH.value: ("batch",),
+    DenialKind.DATES.value: ("begins", "ends"),
+}
 
 
 class DenialJournal:
@@ -30,6 +42,7 @@ class DenialJournal:
 
     def __init__(self, state_dir: Path) -> None:
         self.path = state_dir / FILE_NAME
+        self._known: tuple[Stamp, dict[Key, Line]] = ((0, 0, 0), {})
 
     def denied(self, items: Iterable[Denial]) -> None:
         """Note denials. Call before the database commits."""
@@ -41,11 +54,18 @@ class DenialJournal:
 
     def read(self) -> list[Denial]:
         """All that were noted and not lifted, without their numbers. Raises AmbassadorError naming a line at fault."""
-        known: dict[Denial, None] = line_file.read(self.path, dict, _apply)
-        return list(known)
+        return list(map(_denial, self.lines()))
+
+    def lines(self) -> list[Line]:
+        """The same as lines, which is cheaper where there are many."""
+        stamp = self.stamp
+        if stamp != self._known[0]:
+            known: dict[Key, Line] = line_file.read(self.path, dict, _apply)
+            self._known = stamp, known
+        return list(self._known[1].values())
 
     @property
-    def stamp(self) -> tuple[int, int, int]:
+    def stamp(self) -> Stamp:
         """Another one when the file has changed."""
         try:
             status = self.path.stat()
@@ -54,30 +74,25 @@ class DenialJournal:
         return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def lost(
-    connection: sa.Connection, journal: DenialJournal, now: dt.datetime, standing: Sequence[Denial] | None = None
-) -> list[Denial]:
+def lost(connection: sa.Connection, journal: DenialJournal, now: dt.datetime) -> list[Denial]:
     """Denials that the journal has in force and the database does not know, such as after a restore from a backup.
 
-    `standing` is what the database says of that, read when not given. Raises AmbassadorError when the journal cannot
-    be read.
+    Raises AmbassadorError when the journal cannot be read.
     """
-    found = _unknown(connection, journal, now, denials.standing(connection) if standing is None else standing)
-    if not found:
+    if not _unknown(connection, journal, now):
         return []
     hold_head(connection)  # a command that is noting denials has committed them then
-    return _unknown(connection, journal, now, denials.standing(connection))
+    return _unknown(connection, journal, now)
 
 
-def _unknown(
-    connection: sa.Connection, journal: DenialJournal, now: dt.datetime, standing: Sequence[Denial]
-) -> list[Denial]:
-    known = {replace(item, number=0) for item in standing}
-    missing = [item for item in journal.read() if item not in known and item.is_in_force(now)]
-    if not missing:
-        return []
-    lifted = {replace(item, number=0) for item in denials.lifted(connection)}
-    return [item for item in missing if item not in lifted]
+def _unknown(connection: sa.Connection, journal: DenialJournal, now: dt.datetime) -> list[Denial]:
+    lines = journal.lines()
+    # No row of a denial is ever removed, so that a time with as many rows as the journal has lines has lost none.
+    there = denial_search.made_at(connection)
+    fewer = {at for at, count in Counter(line["at"] for line in lines).items() if there[read_time(at)] < count}
+    suspects = [item for line in lines if line["at"] in fewer and (item := _denial(line)).is_in_force(now)]
+    known = {replace(item, number=0) for found in denial_search.naming_the_same(connection, suspects) for item in found}
+    return [item for item in suspects if item not in known]
 
 
 def complaint(journal: DenialJournal, missing: Sequence[Denial]) -> str:
@@ -99,12 +114,17 @@ def _line(item: Denial) -> Line:
     return {"kind": item.kind.value, "at": item.at.isoformat(), **texts, **serial, **batch, **times}
 
 
-def _apply(known: dict[Denial, None], line: Line) -> None:
-    item = _denial(line)
+def _apply(known: dict[Key, Line], line: Line) -> None:
+    kind, key = DenialKind(line["kind"]), tuple(map(line.get, _ALL))
+    needed = _NEEDED.get(kind.value, ("issuer",))
+    if not all(line.get(name) for name in needed):
+        raise ValueError(f"a denial of kind {kind} without {' and '.join(needed)}")
+    read_time(line["at"])
+    int(line.get("serial", "0"), 16)
     if line["event"] == "denied":
-        known[item] = None
+        known[key] = line
     elif line["event"] == "lifted":
-        known.pop(item, None)
+        known.pop(key, None)
     else:
         raise ValueError(f"event {line['event']!r}")
 
@@ -112,7 +132,7 @@ def _apply(known: dict[Denial, None], line: Line) -> None:
 def _denial(line: Line) -> Denial:
     texts = {name: str(line.get(name, "")) for name in _TEXTS}
     times = {name: read_time(line[name]) if name in line else None for name in _TIMES}
-    item = Denial(
+    return Denial(
         DenialKind(line["kind"]),
         at=read_time(line["at"]),
         serial=int(line["serial"], 16) if "serial" in line else None,
@@ -126,15 +146,10 @@ def _denial(line: Line) -> Denial:
         spki_sha256=texts["spki_sha256"],
         note=texts["note"],
     )
-    if not item.is_whole:
-        raise ValueError(f"a denial by {item.kind.value} that does not say which")
-    return item
 
 
-def require_nothing_lost(
-    connection: sa.Connection, journal: DenialJournal, now: dt.datetime, standing: Sequence[Denial] | None = None
-) -> None:
+def require_nothing_lost(connection: sa.Connection, journal: DenialJournal, now: dt.datetime) -> None:
     """Raise AmbassadorError that says what the database has lost, if anything."""
-    missing = lost(connection, journal, now, standing)
+    missing = lost(connection, journal, now)
     if missing:
         raise AmbassadorError(complaint(journal, missing))

@@ -11,7 +11,7 @@ from mtls_ambassador.flows.denial_targets import Selection, Target, find_targets
 from mtls_ambassador.model.denial import Denial, DenialKind
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.revocation import serial_hex
-from mtls_ambassador.store import denial_reach, denials
+from mtls_ambassador.store import denial_reach, denial_search, denials
 from mtls_ambassador.store.audit import AuditEntry, append_all
 from mtls_ambassador.store.chain import hold_head
 from mtls_ambassador.store.database import Database
@@ -74,15 +74,16 @@ def deny(
         hold_head(connection)  # one such command at a time, on PostgreSQL too
         put_back = take_over(connection, journal, order.at)
         targets = find_targets(connection, wanted, order.denial)
-        made, already, conflicts = _divide(targets, denials.standing(connection), order)
         named = [target.denial for target in targets]
-        shown = tuple(denial_reach.shown(connection, named))
-        recorded = tuple(denial_reach.made(connection, named, authorities))
+        made, already, conflicts = _divide(targets, denial_search.naming_the_same(connection, named)[0], order)
         if dry_run:
             connection.rollback()  # what was taken over from the journal, too
             new = [target.denial for target in made]
         else:
             new = _record(connection, journal, made, order)
+    with database.snapshot() as connection:  # devices need not wait for it
+        shown = tuple(denial_reach.shown(connection, named))
+        recorded = tuple(denial_reach.made(connection, named, authorities))
     identities = frozenset(item.identity_sha256 for item in shown)
     return Denied(tuple(new), tuple(already), tuple(conflicts), tuple(put_back), shown, recorded, identities)
 
@@ -133,14 +134,14 @@ def until_text(until: dt.datetime | None) -> str:
 
 def _record(connection: sa.Connection, journal: DenialJournal, targets: Sequence[Target], order: Order) -> list[Denial]:
     """Returns them with their numbers."""
-    before = {item.number for item in denials.standing(connection)}
+    before = denial_search.last_number(connection)
     items = [target.denial for target in targets]
     journal.denied(items)
     denials.add(connection, items)
     if order.closes:
         denials.close_connections(connection)
     append_all(connection, (entry("deny", target.denial, order.at, "", target.identity) for target in targets))
-    return [item for item in denials.standing(connection) if item.number not in before]
+    return denial_search.since(connection, before)
 
 
 def entry(

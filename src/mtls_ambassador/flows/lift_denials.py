@@ -12,7 +12,7 @@ from mtls_ambassador.flows.deny import Order, entry
 from mtls_ambassador.model.certificate import Named
 from mtls_ambassador.model.denial import Denial, DenialKind
 from mtls_ambassador.model.errors import FaultsError
-from mtls_ambassador.store import denial_reach, denials
+from mtls_ambassador.store import denial_reach, denial_search, denials
 from mtls_ambassador.store.audit import append_all
 from mtls_ambassador.store.chain import hold_head
 from mtls_ambassador.store.database import Database
@@ -49,24 +49,27 @@ def lift(
     with database.transaction() as connection:
         hold_head(connection)  # one such command at a time, on PostgreSQL too
         targets = find_targets(connection, wanted, order.denial)
-        contents = {target.denial.content for target in targets}
-        standing = denials.standing(connection)
-        _require_numbers(numbers, standing)
+        named = [target.denial for target in targets]
+        contents = {item.content for item in named}
+        by_number = denial_search.numbered(connection, numbers)
+        _require_numbers(numbers, by_number)
+        standing, past = denial_search.naming_the_same(connection, named)
         missing = [item for item in lost(connection, journal, order.at) if item.content in contents]
         known = {item.content for item in (*standing, *missing)}
-        recorded, idle = _divide(targets, known, {item.content for item in denials.lifted(connection)})
+        recorded, idle = _divide(targets, known, {item.content for item in past})
+        before = denial_search.last_number(connection)
         denials.add(connection, [*missing, *recorded])
-        chosen = [
-            item for item in denials.standing(connection) if item.number in set(numbers) or item.content in contents
-        ]
+        added = denial_search.since(connection, before)
+        chosen = list({item.number: item for item in (*by_number, *standing, *added)}.values())
         denials.lift(connection, (item.number for item in chosen), order.by, order.at)
         identities = {target.denial.content: target.identity for target in targets}
         append_all(
             connection,
             (entry("restore", item, order.at, "", identities.get(item.content), order.denial) for item in chosen),
         )
-        still, revoked = _what_is_left(connection, targets, chosen, order, authorities)
     journal.lifted(chosen, order.at)
+    with database.snapshot() as connection:  # devices need not wait for it
+        still, revoked = _what_is_left(connection, targets, chosen, order, authorities)
     new = {item.content for item in recorded}
     lifted = tuple(item for item in chosen if item.content not in new)
     return Lifted(lifted, tuple(recorded), tuple(idle), tuple(still), tuple(revoked))
@@ -119,7 +122,7 @@ def _what_is_left(
         *(item.named for item in denial_reach.shown_by(connection, devices)),
         *(item.named for item in denial_reach.made(connection, named, authorities)),
     }
-    others = [item for item in denials.standing(connection) if item.is_in_force(order.at)]
+    others = [item for item in denial_search.that_may_hit(connection, certificates) if item.is_in_force(order.at)]
     batches = {
         item.batch_id: denial_reach.serials_of_batch(connection, item.batch_id)
         for item in others

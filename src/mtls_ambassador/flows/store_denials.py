@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -63,16 +63,15 @@ class StoreDenials:
         return cls(**values)
 
 
-def collect(connection: sa.Connection, now: dt.datetime, known: Sequence[Denial] | None = None) -> StoreDenials:
-    """What is in force now; `known` are the standing denials, read when not given."""
+def collect(connection: sa.Connection, now: dt.datetime) -> StoreDenials:
+    """What is in force now."""
     serials: list[str] = []
     of_issuers, of_authorities = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
-    known = denials.standing(connection) if known is None else known
-    standing = [item for item in known if item.is_in_force(now)]
+    for name, serial in denials.serials_in_force(connection, now):
+        (of_issuers[name] if name else serials).append(serial.hex())
+    standing = [item for item in denials.standing_but_serials(connection) if item.is_in_force(now)]
     for item in standing:
-        if item.kind is DenialKind.SERIAL:
-            (of_issuers[item.issuer] if item.issuer else serials).append(f"{item.serial:040x}")
-        elif item.kind is DenialKind.BATCH and item.batch_id is not None:
+        if item.kind is DenialKind.BATCH and item.batch_id is not None:
             for issuer, serial in denials.serials_of_batch(connection, item.batch_id):
                 of_authorities[issuer.hex()].append(serial.hex())
         elif item.kind is DenialKind.KEY:
@@ -83,7 +82,7 @@ def collect(connection: sa.Connection, now: dt.datetime, known: Sequence[Denial]
                 of_authorities[issuer.hex()].append(serial.hex())
     for issuer, serial in denials.revoked_serials(connection):
         of_authorities[issuer.hex()].append(serial.hex())
-    ends = [item.until.timestamp() for item in standing if item.until is not None]
+    end = denials.next_end(connection, now)
     return StoreDenials(
         denials.version(connection),
         tuple(serials),
@@ -92,7 +91,7 @@ def collect(connection: sa.Connection, now: dt.datetime, known: Sequence[Denial]
         tuple(_span(item) for item in standing if item.kind is DenialKind.DATES),
         tuple(item.issuer for item in standing if item.kind is DenialKind.CA),
         tuple(serial.hex() for serial in denials.restored_serials(connection)),
-        min(ends, default=None),
+        end.timestamp() if end else None,
         denials.closings(connection),
     )
 
@@ -147,9 +146,8 @@ class StoreWatch:
         now = self._now()
 
         def work(connection: sa.Connection) -> StoreDenials:
-            standing = denials.standing(connection)
-            require_nothing_lost(connection, self._journal, now, standing)
-            return collect(connection, now, standing)
+            require_nothing_lost(connection, self._journal, now)
+            return collect(connection, now)
 
         return await self._database.run(work)
 

@@ -138,7 +138,10 @@ def serials_in_force(connection: sa.Connection, now: dt.datetime) -> list[tuple[
 
 def next_end(connection: sa.Connection, now: dt.datetime) -> dt.datetime | None:
     """When the first of those in force ends by itself."""
-    return connection.scalar(sa.select(sa.func.min(denial.c.until)).where(_STANDING, denial.c.until > now))
+    found: dt.datetime | None = connection.scalar(
+        sa.select(sa.func.min(denial.c.until)).where(_STANDING, denial.c.until > now)
+    )
+    return found
 
 
 def lifted(connection: sa.Connection) -> list[Denial]:
