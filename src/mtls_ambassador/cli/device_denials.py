@@ -30,7 +30,7 @@ def command(*, with_past: bool, take_over: bool, as_json: bool) -> None:
     has lost some, the gateway does not start; --take-over puts them back.
     """
     from mtls_ambassador.flows.denial_journal import complaint  # noqa: PLC0415 - slow to load
-    from mtls_ambassador.flows.deny import all_lost, put_back_all  # noqa: PLC0415 - see above
+    from mtls_ambassador.flows.put_back_denials import all_lost, put_back_all  # noqa: PLC0415 - see above
     from mtls_ambassador.store import denials  # noqa: PLC0415 - see above
 
     at = now()

@@ -5,9 +5,10 @@ Denials are noted before the database has them, liftings after: a crash between 
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import sqlalchemy as sa
 
@@ -44,9 +45,16 @@ class DenialJournal:
         self.path = state_dir / FILE_NAME
         self._known: tuple[Stamp, dict[Key, Line]] = ((0, 0, 0), {})
 
-    def denied(self, items: Iterable[Denial]) -> None:
-        """Note denials. Call before the database commits."""
-        line_file.append(self.path, ({"event": "denied", **_line(item)} for item in items))
+    def denied(
+        self, items: Iterable[Denial], serials: Mapping[Denial, Sequence[tuple[str, int]]] = MappingProxyType({})
+    ) -> None:
+        """Note denials. Call before the database commits.
+
+        `serials` are the certificates known of a key or a batch, for a database that has lost them too.
+        """
+        line_file.append(
+            self.path, ({"event": "denied", **_line(item), **_serials_line(serials.get(item, ()))} for item in items)
+        )
 
     def lifted(self, items: Iterable[Denial], at: dt.datetime) -> None:
         """Note denials lifted. Call after the database has committed."""
@@ -63,6 +71,12 @@ class DenialJournal:
             known: dict[Key, Line] = line_file.read(self.path, dict, _apply)
             self._known = stamp, known
         return list(self._known[1].values())
+
+    def serials_of(self, item: Denial) -> list[tuple[str, int]]:
+        """Issuer, empty for any, and serial of the certificates that were noted with a denial."""
+        self.lines()
+        line = self._known[1].get(_key(_line(item)), {})
+        return [(str(issuer), int(serial, 16)) for issuer, serial in line.get("certificates", ())]
 
     @property
     def stamp(self) -> Stamp:
@@ -114,8 +128,16 @@ def _line(item: Denial) -> Line:
     return {"kind": item.kind.value, "at": item.at.isoformat(), **texts, **serial, **batch, **times}
 
 
+def _serials_line(serials: Sequence[tuple[str, int]]) -> Line:
+    return {"certificates": [[issuer, serial_hex(serial)] for issuer, serial in serials]} if serials else {}
+
+
+def _key(line: Line) -> Key:
+    return tuple(map(line.get, _ALL))
+
+
 def _apply(known: dict[Key, Line], line: Line) -> None:
-    kind, key = DenialKind(line["kind"]), tuple(map(line.get, _ALL))
+    kind, key = DenialKind(line["kind"]), _key(line)
     needed = _NEEDED.get(kind.value, ("issuer",))
     if not all(line.get(name) for name in needed):
         raise ValueError(f"a denial of kind {kind} without {' and '.join(needed)}")

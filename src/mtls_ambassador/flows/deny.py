@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from mtls_ambassador.flows.denial_journal import DenialJournal, lost
+from mtls_ambassador.flows.denial_entry import entry, until_text
+from mtls_ambassador.flows.denial_journal import DenialJournal
 from mtls_ambassador.flows.denial_targets import Selection, Target, find_targets
+from mtls_ambassador.flows.put_back_denials import put_back, serials_of
 from mtls_ambassador.model.denial import Denial, DenialKind
-from mtls_ambassador.model.identity import Identity
-from mtls_ambassador.model.revocation import serial_hex
 from mtls_ambassador.store import denial_reach, denial_search, denials
-from mtls_ambassador.store.audit import AuditEntry, append_all
+from mtls_ambassador.store.audit import append_all
 from mtls_ambassador.store.chain import hold_head
 from mtls_ambassador.store.database import Database
 
@@ -72,7 +72,7 @@ def deny(
     """
     with database.transaction() as connection:
         hold_head(connection)  # one such command at a time, on PostgreSQL too
-        put_back = take_over(connection, journal, order.at)
+        found = put_back(connection, journal, order.at)
         targets = find_targets(connection, wanted, order.denial)
         named = [target.denial for target in targets]
         made, already, conflicts = _divide(targets, denial_search.naming_the_same(connection, named)[0], order)
@@ -80,20 +80,12 @@ def deny(
             connection.rollback()  # what was taken over from the journal, too
             new = [target.denial for target in made]
         else:
-            new = _record(connection, journal, made, order)
+            new = _record(connection, journal, made, order, authorities)
     with database.snapshot() as connection:  # devices need not wait for it
         shown = tuple(denial_reach.shown(connection, named))
         recorded = tuple(denial_reach.made(connection, named, authorities))
     identities = frozenset(item.identity_sha256 for item in shown)
-    return Denied(tuple(new), tuple(already), tuple(conflicts), tuple(put_back), shown, recorded, identities)
-
-
-def take_over(connection: sa.Connection, journal: DenialJournal, now: dt.datetime) -> list[Denial]:
-    """Put back what the journal has and the database lost, such as by being restored from a backup; returns that."""
-    missing = lost(connection, journal, now)
-    denials.add(connection, missing)
-    append_all(connection, [entry("deny", item, now, "put back from the journal, ") for item in missing])
-    return missing
+    return Denied(tuple(new), tuple(already), tuple(conflicts), tuple(found), shown, recorded, identities)
 
 
 def _divide(
@@ -127,53 +119,22 @@ def differences(item: Denial, order: Order) -> list[str]:
     return [f"{has}, not {asked}" for (has, asked), differs in zip(pairs, is_other, strict=True) if differs]
 
 
-def until_text(until: dt.datetime | None) -> str:
-    """How long, in words."""
-    return f"until {until:%Y-%m-%d %H:%M} UTC" if until else "for good"
-
-
-def _record(connection: sa.Connection, journal: DenialJournal, targets: Sequence[Target], order: Order) -> list[Denial]:
+def _record(
+    connection: sa.Connection,
+    journal: DenialJournal,
+    targets: Sequence[Target],
+    order: Order,
+    authorities: Mapping[str, bytes],
+) -> list[Denial]:
     """Returns them with their numbers."""
     before = denial_search.last_number(connection)
     items = [target.denial for target in targets]
-    journal.denied(items)
+    journal.denied(items, serials_of(connection, items, authorities))
     denials.add(connection, items)
     if order.closes:
         denials.close_connections(connection)
     append_all(connection, (entry("deny", target.denial, order.at, "", target.identity) for target in targets))
     return denial_search.since(connection, before)
-
-
-def entry(
-    event: str, item: Denial, at: dt.datetime, how: str, identity: Identity | None = None, done: Denial | None = None
-) -> AuditEntry:
-    """What the audit says of a denial; `done` has who lifts it and why, when it is lifted."""
-    who = done or item
-    end = f", {until_text(item.until)}" if item.until and done is None else ""
-    return AuditEntry(
-        at=at,
-        event=event,
-        reason=item.reason,
-        detail=f"{how}{item.what}{end}, by {who.by}" + (f": {who.note}" if who.note else ""),
-        identity_sha256=identity.sha256 if identity else "",
-        identity=identity.canonical if identity else "",
-        certificate_serial="" if item.serial is None else serial_hex(item.serial).lower(),
-        certificate_issuer=item.issuer,
-        certificate_spki_sha256=item.spki_sha256,
-    )
-
-
-def put_back_all(database: Database, journal: DenialJournal, now: dt.datetime) -> list[Denial]:
-    """`take_over` in a transaction of its own."""
-    with database.transaction() as connection:
-        hold_head(connection)
-        return take_over(connection, journal, now)
-
-
-def all_lost(database: Database, journal: DenialJournal, now: dt.datetime) -> list[Denial]:
-    """What the journal has and the database lost."""
-    with database.transaction() as connection:
-        return lost(connection, journal, now)
 
 
 def names_of(items: Iterable[denial_reach.Shown]) -> list[str]:

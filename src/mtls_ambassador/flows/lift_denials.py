@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from mtls_ambassador.decide.who_is_denied import DenialIndex
+from mtls_ambassador.flows.denial_entry import entry
 from mtls_ambassador.flows.denial_journal import DenialJournal, lost
 from mtls_ambassador.flows.denial_targets import Selection, Target, find_targets
-from mtls_ambassador.flows.deny import Order, entry
+from mtls_ambassador.flows.deny import Order
 from mtls_ambassador.model.certificate import Named
 from mtls_ambassador.model.denial import Denial, DenialKind
 from mtls_ambassador.model.errors import FaultsError

@@ -49,21 +49,6 @@ class Denial:
     """In the store; 0 while it is not there."""
 
     @property
-    def is_whole(self) -> bool:
-        """Whether it names what its kind must name."""
-        match self.kind:
-            case DenialKind.SERIAL:
-                return self.serial is not None
-            case DenialKind.KEY:
-                return bool(self.spki_sha256)
-            case DenialKind.BATCH:
-                return self.batch_id is not None
-            case DenialKind.DATES:
-                return self.begins is not None and self.ends is not None
-            case DenialKind.CA | DenialKind.UNSEEN:
-                return bool(self.issuer)
-
-    @property
     def content(self) -> tuple[object, ...]:
         """What it names; two denials with the same content keep out the same devices."""
         return self.kind, self.issuer, self.serial, self.spki_sha256, self.batch_id, self.begins, self.ends

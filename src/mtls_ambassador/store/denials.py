@@ -30,7 +30,6 @@ columns = (
 """Those that `as_denial` takes."""
 _STANDING = denial.c.lifted_at.is_(None)
 _ALL = sa.select(*columns).where(_STANDING).order_by(denial.c.id)
-_LIFTED = sa.select(*columns).where(denial.c.lifted_at.is_not(None)).order_by(denial.c.id)
 _HISTORY = sa.select(*columns, denial.c.lifted_at, denial.c.lifted_by).order_by(denial.c.id)
 _SERIAL = sa.bindparam("its_serial", type_=denial.c.serial.type)
 _ITS_BATCHES = sa.select(certificate.c.batch_id).where(
@@ -142,11 +141,6 @@ def next_end(connection: sa.Connection, now: dt.datetime) -> dt.datetime | None:
         sa.select(sa.func.min(denial.c.until)).where(_STANDING, denial.c.until > now)
     )
     return found
-
-
-def lifted(connection: sa.Connection) -> list[Denial]:
-    """All that were lifted."""
-    return [as_denial(row) for row in connection.execute(_LIFTED)]
 
 
 def history(connection: sa.Connection) -> list[tuple[Denial, dt.datetime | None, str]]:

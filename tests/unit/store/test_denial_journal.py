@@ -12,15 +12,21 @@ import sqlalchemy as sa
 
 from mtls_ambassador.flows.denial_journal import DenialJournal, complaint, lost
 from mtls_ambassador.flows.denial_targets import Selection
-from mtls_ambassador.flows.deny import Denied, Order, deny, put_back_all
+from mtls_ambassador.flows.deny import Denied, Order, deny
 from mtls_ambassador.flows.lift_denials import lift
-from mtls_ambassador.flows.store_denials import StoreDenials, StoreWatch
+from mtls_ambassador.flows.put_back_denials import put_back_all
+from mtls_ambassador.flows.store_denials import StoreDenials, StoreWatch, collect
 from mtls_ambassador.model.denial import Denial, DenialKind
 from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.model.identity import Identity
+from mtls_ambassador.model.revocation import serial_hex
+from mtls_ambassador.pki.issue import make_ca, make_device
+from mtls_ambassador.pki.parse import device_certificate
 from mtls_ambassador.store import audit, denials
 from mtls_ambassador.store.database import Database
-from mtls_ambassador.store.denial_tables import denial
+from mtls_ambassador.store.denial_tables import denial, seen
 from support.client import until
+from support.pki import validity
 
 NOW = dt.datetime.now(dt.UTC)
 ORDER = Order("keyCompromise", "mé", NOW, 'no"te\n')
@@ -107,6 +113,27 @@ def test_what_a_restored_database_lost_is_told_and_put_back(database: Database, 
     assert missing(database, journal) == []
     with database.transaction() as connection:
         assert audit.read_all(connection)[-1].detail == 'put back from the journal, serial 10, by mé: no"te\n'
+
+
+def test_certificates_of_a_key_that_were_lost_too_are_denied_by_serial(
+    database: Database, journal: DenialJournal
+) -> None:
+    """Without them, Envoy could not tell whose calls to refuse."""
+    certificate = device_certificate(make_device(make_ca("CA", validity()), "a", validity()).certificate_pem)
+    identity = Identity.parse('{"mac":"a"}')
+    with database.transaction() as connection:
+        denials.remember(connection, identity, certificate, NOW)
+    deny(database, journal, Selection(identities=(identity,)), ORDER, {}, dry_run=False)
+    with database.transaction() as connection:
+        connection.execute(sa.delete(denial))
+        connection.execute(sa.delete(seen))
+    kinds = [item.kind.value for item in put_back_all(database, journal, NOW)]
+    assert kinds == ["key", "serial"]
+    with database.transaction() as connection:
+        assert collect(connection, NOW).of_issuers == {"CN=CA": (f"{certificate.serial:040x}",)}
+    assert missing(database, journal) == []
+    restore_older(database)
+    assert missing(database, journal) == [f"serial {serial_hex(certificate.serial)} of CN=CA"]
 
 
 def test_the_next_denial_puts_back_what_was_lost(database: Database, journal: DenialJournal) -> None:
