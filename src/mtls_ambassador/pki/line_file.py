@@ -82,6 +82,9 @@ def _opened(path: Path) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.geteuid() == 0 and os.fstat(descriptor).st_size == 0:
+            owner = path.parent.stat()  # who keeps the folder must read it too, whoever writes the first line
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         yield descriptor
     finally:
         os.close(descriptor)

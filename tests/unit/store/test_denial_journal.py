@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -72,6 +73,16 @@ def test_each_kind_is_read_back_as_it_was_noted(journal: DenialJournal) -> None:
     assert journal.read() == DENIALS
     journal.lifted([replace(DENIALS[2], number=9)], NOW)
     assert journal.read() == [*DENIALS[:2], *DENIALS[3:]]
+
+
+def test_whose_the_folder_is_may_read_it_whoever_wrote_first(journal: DenialJournal) -> None:
+    """An administrator denies as root, and the gateway is another user."""
+    folder = journal.path.parent
+    folder.mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, 65534)
+    journal.denied(DENIALS)
+    assert (journal.path.stat().st_uid, journal.path.stat().st_gid) == (folder.stat().st_uid, folder.stat().st_gid)
 
 
 @pytest.mark.parametrize(
