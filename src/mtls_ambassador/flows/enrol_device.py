@@ -133,13 +133,16 @@ class EnrolDevice:
         self, connection: sa.Connection, request: AuthRequest, certificate: DeviceCertificate
     ) -> tuple[DeviceRecord | None, PinFacts]:
         """Raises RefusedError when the store denies the certificate: here that is so before Envoy knows it."""
-        hits = denials.that_hit(connection, certificate, self._now())
-        if reason := self._refuse(certificate, denied=bool(hits)):
-            raise RefusedError(reason, "; ".join(f"{item.what}, by {item.by}: {item.reason}" for item in hits))
+        self._refuse_denied(connection, certificate)
         record = devices.read_record(connection, request.identity)
         if not self._rules.pins_keys:
             return record, PinFacts()
         return record, devices.read_pins(connection, request.identity, certificate)
+
+    def _refuse_denied(self, connection: sa.Connection, certificate: DeviceCertificate, when: str = "") -> None:
+        hits = denials.that_hit(connection, certificate, self._now())
+        if reason := self._refuse(certificate, denied=bool(hits)):
+            raise RefusedError(reason, "; ".join(f"{item.what}, by {item.by}: {item.reason}" for item in hits) + when)
 
     async def _admit(
         self,
@@ -244,13 +247,15 @@ class EnrolDevice:
         admitted: Admitted,
     ) -> None:
         now = self._now()
+        append(connection, _entry(now, call, _Seen(certificate, request), admitted.reason, ""))
+        # Who denies holds the audit's head as well: either it is seen here, or it sees what is recorded here.
+        self._refuse_denied(connection, certificate, ", while Mender was asked")
         if admitted.reason is not Reason.KNOWN:
             key = request.auth_key.spki_sha256
             devices.record_accepted(connection, request.identity, certificate, key, admitted.device_id, now)
         denials.remember(connection, request.identity, certificate, now)
         if self._rules.pins_keys:
             self._hold(connection, request, certificate, now)
-        append(connection, _entry(now, call, _Seen(certificate, request), admitted.reason, ""))
 
     def _hold(
         self, connection: sa.Connection, request: AuthRequest, certificate: DeviceCertificate, now: dt.datetime

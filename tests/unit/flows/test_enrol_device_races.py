@@ -8,6 +8,7 @@ import pytest
 
 from mtls_ambassador.decide.enrol import CLAIM_LASTS
 from mtls_ambassador.flows.enrol_device import Outcome
+from mtls_ambassador.model.denial import Denial, DenialKind
 from mtls_ambassador.model.reason import Reason, Verdict
 from mtls_ambassador.pki.issue import make_key
 from mtls_ambassador.pki.parse import device_certificate
@@ -15,6 +16,7 @@ from mtls_ambassador.sandbox.devauth import Status
 from mtls_ambassador.sandbox.faults import Fault
 from mtls_ambassador.sandbox.journal import AUTH_REQUESTS
 from mtls_ambassador.settings import Limits
+from mtls_ambassador.store import denials
 from mtls_ambassador.store.devices import claim
 from support.enrolment import PREAUTHORIZE, Bench, identity_of
 from support.wait import until
@@ -126,3 +128,19 @@ async def test_a_caller_that_is_gone_keeps_its_claim(bench: Bench) -> None:
         asking.cancel()
     assert await bench.reason(bench.device("another"), "a") is Reason.IDENTITY_TAKEN
     assert (await bench.reason(pair, "a")).verdict is Verdict.GRANTED
+
+
+async def test_a_denial_while_mender_is_asked_counts(bench: Bench) -> None:
+    """Else the certificate would be remembered when every gateway has taken the denial of its key already."""
+    pair = bench.device()
+    presented = device_certificate(pair.certificate_pem)
+    denial = Denial(DenialKind.KEY, "unspecified", "me", bench.clock(), spki_sha256=presented.spki_sha256)
+    bench.sandbox.faults.add(Fault(path=AUTH_REQUESTS, latency=1, count=1))
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(bench.ask(pair, "a"))
+        await until(lambda: bench.calls("POST", AUTH_REQUESTS), "the call")
+        await bench.database.run(lambda c: denials.add(c, [denial]))
+    outcome = await asking
+    assert outcome.reason is Reason.CERTIFICATE_DENIED
+    assert outcome.detail.endswith("by me: unspecified, while Mender was asked")
+    assert await bench.database.run(lambda c: denials.serials_of_key(c, presented.spki_sha256)) == ([], [])
