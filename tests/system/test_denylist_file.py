@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mtls_ambassador.flows.store_denials import StoreDenials
-from support.client import until
+from support.client import PATIENCE, until
 from support.gateway import STUB, Gateway
 from support.pki import Pki
 from support.revocation import Line, Traffic, becomes, call, serial_of, swap
@@ -178,3 +178,26 @@ async def test_what_was_listed_is_remembered_over_a_restart(tmp_path: Path) -> N
         async with Gateway.running(pki, "http://127.0.0.1:9", command=STUB, environ=environ) as gateway:
             assert await call(gateway, pki.client_context(bad)) == 401
             assert ("stay denied" in (gateway.runtime / "inputs.json").read_text()) == (content == "")
+
+
+async def test_with_the_setting_a_denial_ends_what_is_open_and_good_devices_come_back(tmp_path: Path) -> None:
+    pki, listed = Pki(tmp_path), tmp_path / "blacklist.txt"
+    bad, good = pki.device("bad"), pki.device("good")
+    listed.write_text("1\n2\n")
+    environ = {"MTLS_BLACKLIST_PATH": str(listed), "MTLS_CLOSE_ON_DENIAL": "true", "MTLS_DRAIN_TIME": "1"}
+    async with (
+        Upstream.running() as upstream,
+        Gateway.running(pki, f"http://127.0.0.1:{upstream.port}", command=STUB, environ=environ) as gateway,
+        Line.to(gateway, pki.client_context(bad)) as one,
+        Line.to(gateway, pki.client_context(good)) as other,
+    ):
+        assert (await one.call(), await other.call()) == (200, 200)
+        swap(listed, b"1\n2\n# the same\n")
+        await gateway.event("taken")
+        assert not gateway.events("open connections are closed")
+        swap(listed, f"1\n2\n{serial_of(bad):x}\n".encode())
+        async with asyncio.timeout(PATIENCE):
+            assert (await one.reader.read(), await other.reader.read()) == (b"", b"")
+        await gateway.event("open connections are closed")
+        assert await call(gateway, pki.client_context(good)) == 200
+        assert await call(gateway, pki.client_context(bad)) == 401

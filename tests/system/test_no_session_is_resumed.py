@@ -9,6 +9,7 @@ import pytest
 from support.client import PATIENCE, request
 from support.gateway import STUB, Gateway
 from support.pki import Pki
+from support.revocation import crl, serial_of, swap
 
 STATUS = request("/status")
 
@@ -42,3 +43,21 @@ async def test_a_second_connection_is_a_full_handshake(
         assert not session.has_ticket
         assert not reused
         assert not second.has_ticket
+
+
+async def test_a_session_from_before_the_revocation_opens_nothing(tmp_path: Path) -> None:
+    pki, path = Pki(tmp_path), tmp_path / "crl.pem"
+    device = pki.device()
+    swap(path, crl(pki.ca))
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = pki.client_context(device)
+        context.minimum_version = context.maximum_version = version
+        environ = {"MTLS_CRL_PATH": str(path)}
+        async with Gateway.running(pki, "http://127.0.0.1:9", command=STUB, environ=environ) as gateway:
+            _, session = connect(gateway.port, context, None)
+            swap(path, crl(pki.ca, [serial_of(device)], number=2))
+            await gateway.event("taken")
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                connect(gateway.port, context, session)
+            assert "is revoked" in (await gateway.event("handshake refused"))["cause"]
+        swap(path, crl(pki.ca, number=3))

@@ -26,12 +26,14 @@ Row = tuple[Denial, dt.datetime | None, str]
 def command(*, with_past: bool, take_over: bool, as_json: bool) -> None:
     """List denials in force: number, what, how long, reason, who, when, note.
 
+    Then the devices that a person has rejected or decommissioned in Mender, as far as they have asked again since.
+
     The journal `denials.jsonl` in MTLS_STATE_DIR has every denial too. When the database was restored from a backup and
     has lost some, the gateway does not start; --take-over puts them back.
     """
     from mtls_ambassador.flows.denial_journal import complaint  # noqa: PLC0415 - slow to load
     from mtls_ambassador.flows.put_back_denials import all_lost, put_back_all  # noqa: PLC0415 - see above
-    from mtls_ambassador.store import denials  # noqa: PLC0415 - see above
+    from mtls_ambassador.store import denials, devices  # noqa: PLC0415 - see above
 
     at = now()
     with opened() as records:
@@ -39,6 +41,7 @@ def command(*, with_past: bool, take_over: bool, as_json: bool) -> None:
         missing = all_lost(records.database, records.journal, at)
         with records.database.snapshot() as connection:
             rows = [row for row in denials.history(connection) if with_past or _counts(row, at)]
+            withdrawn = devices.withdrawn(connection)
     for item in put_back:
         click.echo(f"put back: {line(item)}", err=True)
     if take_over and not put_back:
@@ -47,9 +50,12 @@ def command(*, with_past: bool, take_over: bool, as_json: bool) -> None:
         click.echo(f"warning: {printable(complaint(records.journal, missing))}", err=True)
     if as_json:
         lost = list(map(denial_json, missing))
-        click.echo(json.dumps({"denials": [_as_json(row, at) for row in rows], "lost": lost}))
+        away = [{"identity": identity, "since": since.isoformat()} for identity, since in withdrawn]
+        click.echo(json.dumps({"denials": [_as_json(row, at) for row in rows], "lost": lost, "by_mender": away}))
     else:
         _show(rows, at)
+        for identity, since in withdrawn:
+            click.echo(printable(f"by a person in Mender, seen {since:%Y-%m-%d %H:%M}Z: {identity}"))
 
 
 def _counts(row: Row, at: dt.datetime) -> bool:

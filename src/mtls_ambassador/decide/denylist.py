@@ -45,6 +45,15 @@ class Denied:
         serials = len(self.serials) + sum(len(each) for each in self.of_issuers.values())
         return serials + len(self.spans) + len(self.issuers)
 
+    def exceeds(self, before: "Denied") -> bool:
+        """Whether it denies anybody whom the one before did not."""
+        if not self.serials <= before.serials or not set(self.spans) <= set(before.spans):
+            return True
+        if not set(self.issuers) <= set(before.issuers):
+            return True
+        nobody: frozenset[bytes] = frozenset()
+        return any(not own <= before.of_issuers.get(issuer, nobody) for issuer, own in self.of_issuers.items())
+
 
 @dataclass(frozen=True, slots=True)
 class Packed:

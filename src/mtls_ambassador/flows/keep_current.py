@@ -127,15 +127,31 @@ class KeepCurrent:
             material.denylist.path.unlink()
             raise
         swap(self._paths, material.denylist.path)
-        if self._remembers and inputs.blacklist != self._remembered:
-            remember(self._settings.state_dir, inputs.blacklist)
-            self._remembered = inputs.blacklist
-        is_to_close = self._inputs.store.version >= 0 and inputs.store.closings > self._inputs.store.closings
+        is_to_close = self._shall_close(inputs)
         self._inputs, self._crl_phase = inputs, phase
+        self._remember(inputs.blacklist)
         if is_to_close:
             self._publisher.close_connections()
-            log = structlog.get_logger()
-            log.info("open connections are closed", within=self._settings.limits.drain_time)
+            structlog.get_logger().info("open connections are closed", within=self._settings.limits.drain_time)
+
+    def _shall_close(self, inputs: Inputs) -> bool:
+        """Whether an operator has asked for it, or somebody more is denied and the setting says so."""
+        if self._inputs.store.version < 0:  # at the start nothing is open
+            return False
+        if inputs.store.closings > self._inputs.store.closings:
+            return True
+        settings, now = self._settings, self._now()
+        return settings.close_on_denial and inputs.denied(settings, now).exceeds(self._inputs.denied(settings, now))
+
+    def _remember(self, serials: frozenset[bytes]) -> None:
+        if not self._remembers or serials == self._remembered:
+            return
+        try:
+            remember(self._settings.state_dir, serials)
+        except AmbassadorError as error:
+            structlog.get_logger().error("in force, but not remembered over a restart", reason=str(error))
+        else:
+            self._remembered = serials
 
     def _phase(self, inputs: Inputs | None = None) -> tuple[bool, bool]:
         inputs, now = inputs or self._inputs, self._now()

@@ -99,6 +99,14 @@ _MAIN = (
         default="forever",
     ),
     Setting(
+        "close_on_denial",
+        ("MTLS_CLOSE_ON_DENIAL",),
+        parse.parse_bool,
+        "Whenever somebody more is denied, end all open connections within MTLS_DRAIN_TIME, WebSockets and downloads "
+        "too; good devices connect again. Without it `device revoke --now` does.",
+        default="false",
+    ),
+    Setting(
         "skip_client_expiry",
         ("MTLS_INSECURE_SKIP_CLIENT_EXPIRE_AFTER",),
         parse.parse_bool,

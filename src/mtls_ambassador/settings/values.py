@@ -163,6 +163,8 @@ class Settings:
     """Revocation lists of the CAs that device certificates chain to."""
     crl_grace: float = math.inf
     """Seconds after its nextUpdate that a list still counts."""
+    close_on_denial: bool = False
+    """Whenever somebody more is denied, all open connections end within the drain time."""
     skip_client_expiry: bool = False
     """The end of device certificates, and of their CAs, does not matter; warned about wherever it shows."""
     tls_minimum: TlsVersion = TlsVersion.TLS_1_2

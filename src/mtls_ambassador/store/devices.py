@@ -137,6 +137,12 @@ def record_withdrawn(connection: sa.Connection, identity: Identity, now: dt.date
     connection.execute(_UPDATE, values | {"whose": identity.sha256})
 
 
+def withdrawn(connection: sa.Connection) -> list[tuple[str, dt.datetime]]:
+    """Identities that Mender accepted once and no longer does, and when that was seen."""
+    chosen = sa.select(device.c.identity, device.c.updated_at).where(device.c.standing == Standing.WITHDRAWN.value)
+    return [(row[0], row[1]) for row in connection.execute(chosen.order_by(device.c.updated_at))]
+
+
 def pin_key(
     connection: sa.Connection, identity: Identity, certificate: DeviceCertificate, state: PinState, now: dt.datetime
 ) -> None:

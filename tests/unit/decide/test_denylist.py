@@ -55,3 +55,20 @@ def test_anything_else_is_refused(content: bytes) -> None:
 def test_it_counts_what_it_holds() -> None:
     serials = frozenset({b"%040x" % 1, b"%040x" % 2})
     assert Denied(serials, {"CN=a": serials}, (Span("", 0, 1),), ("CN=b",)).count == 6
+
+
+@pytest.mark.parametrize(
+    ("after", "more"),
+    [
+        (Denied(), False),
+        (Denied(frozenset({b"%040x" % 1}), {"CN=a": frozenset({b"%040x" % 2})}, (Span("", 0, 1),), ("CN=b",)), False),
+        (Denied(frozenset({b"%040x" % 3})), True),
+        (Denied(of_issuers={"CN=a": frozenset({b"%040x" % 3})}), True),
+        (Denied(of_issuers={"CN=c": frozenset({b"%040x" % 2})}), True),
+        (Denied(spans=(Span("", 0, 2),)), True),
+        (Denied(issuers=("CN=c",)), True),
+    ],
+)
+def test_whether_somebody_more_is_denied(after: Denied, *, more: bool) -> None:
+    before = Denied(frozenset({b"%040x" % 1}), {"CN=a": frozenset({b"%040x" % 2})}, (Span("", 0, 1),), ("CN=b",))
+    assert after.exceeds(before) is more
