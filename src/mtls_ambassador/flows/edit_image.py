@@ -126,7 +126,17 @@ class Edit:
     def _is_folder(self, path: Parts) -> bool:
         places = self.image.places(path, self.selector, follow_last=True)
         entries = [self.image.system(place.volume).entry(place.path) for place in places]
-        return all(entry is not None and entry.kind is Kind.FOLDER for entry in entries)
+        folders = [entry is not None and entry.kind is Kind.FOLDER for entry in entries]
+        if any(folders) and not all(folders):
+            one, other = (
+                f"{at.volume.where}: {text(at.path)}"
+                for at in (places[folders.index(True)], places[folders.index(False)])
+            )
+            raise AmbassadorError(
+                f"{self._name(path)} is a folder in one root file system ({one}) and not in the other ({other}); end"
+                " the path with / or make both alike"
+            )
+        return all(folders)
 
     def _make_folders(self, volume: Volume, path: Parts, now: int) -> None:
         for depth in range(1, len(path) + 1):
