@@ -151,9 +151,8 @@ class Image:
         )
 
     def changed(self) -> list[Volume]:
-        """Volumes with something written to them."""
-        offsets = self.overlay.changes()
-        return [item for item in self.volumes if any(item.partition.start <= at < item.partition.end for at in offsets)]
+        """Volumes in which something differs."""
+        return [item for item in self.volumes if self.overlay.differs(item.partition.start, item.partition.end)]
 
     def flush(self) -> None:
         """Keep what was changed in the overlay; file systems are opened anew when they are asked for again."""

@@ -163,6 +163,14 @@ class Overlay:
     def written(self) -> list[int]:
         """Offsets of the pages that were written to, whether they differ from the base or not."""
         return sorted(page * PAGE for page in self._pages)
+    def differs(self, start: int, end: int) -> bool:
+        """Whether a byte of a part differs from the base; pages reach over the edges of partitions."""
+        for page, kept in self._pages.items():
+            begin, stop = max(start - page * PAGE, 0), min(end - page * PAGE, len(kept))
+            if begin < stop and kept[begin:stop] != self._base.read(page * PAGE + begin, stop - begin):
+                return True
+        return False
+
 
     def copy_to(self, descriptor: int, start: int, length: int) -> None:
         """Copy a part as it is seen here; where the file at the bottom has holes, the copy keeps them."""
