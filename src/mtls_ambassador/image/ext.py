@@ -105,6 +105,15 @@ class ExtFileSystem:
         data.set_attributes(kind, attributes)
         self._handle.write(inode, data)
 
+    def set_permissions(self, path: Parts, attributes: Attributes) -> None:
+        """Set mode and owner of what is there."""
+        self._handle.open(to_write=True)
+        inode = self._get(path)
+        data = self._handle.read(inode)
+        data.set_permissions(attributes)
+        data.touch_inode(self._now)
+        self._handle.write(inode, data)
+
     def remove(self, path: Parts) -> None:
         """Remove a file, a link, or a folder with all in it."""
         inode = self._get(path)

@@ -86,6 +86,9 @@ class FatFileSystem:
         self._change(path, "mmd", _new_at(path))
         self._check_name_kept(path)
 
+    def set_permissions(self, path: Parts, attributes: Attributes) -> None:
+        """Nothing: there are none."""
+
     def remove(self, path: Parts) -> None:
         """Remove a file, or a folder with all in it."""
         found = self.entry(path)

@@ -160,9 +160,6 @@ class Overlay:
         pages = ((page * PAGE, bytes(kept)) for page, kept in sorted(self._pages.items()))
         return {offset: kept for offset, kept in pages if kept != self._base.read(offset, len(kept))}
 
-    def written(self) -> list[int]:
-        """Offsets of the pages that were written to, whether they differ from the base or not."""
-        return sorted(page * PAGE for page in self._pages)
     def differs(self, start: int, end: int) -> bool:
         """Whether a byte of a part differs from the base; pages reach over the edges of partitions."""
         for page, kept in self._pages.items():
@@ -171,6 +168,9 @@ class Overlay:
                 return True
         return False
 
+    def written(self) -> list[int]:
+        """Offsets of the pages that were written to, whether they differ from the base or not."""
+        return sorted(page * PAGE for page in self._pages)
 
     def copy_to(self, descriptor: int, start: int, length: int) -> None:
         """Copy a part as it is seen here; where the file at the bottom has holes, the copy keeps them."""
