@@ -49,4 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             shown = "".join(char if char.isprintable() else "?" for char in line)
             sys.stderr.write(f"mtls-ambassador: {shown}\n")
         return 2 if isinstance(error, UsageError) else 1
+    except MemoryError:
+        sys.stderr.write("mtls-ambassador: not enough memory\n")
+        return 1
     return result if isinstance(result, int) else 0
