@@ -11,6 +11,7 @@ PAGE = 4096
 """Bytes: the unit in which changes are kept, compared and written."""
 _CHUNK = 1 << 20
 _ENXIO = 6
+_EINVAL = 22
 _FICLONE = 0x40049409
 
 
@@ -71,13 +72,15 @@ class RawFile:
         """Nothing differs."""
 
     def extents(self, start: int, length: int) -> Iterator[tuple[int, int]]:
-        """Offset and length of each part that is no hole."""
+        """Offset and length of each part that is no hole. A disk has none."""
         end = min(start + length, self._size)
         while start < end:
             try:
                 start = os.lseek(self.descriptor, start, os.SEEK_DATA)
             except OSError as error:
-                if error.errno == _ENXIO:
+                if error.errno == _EINVAL:  # a block device
+                    yield start, end - start
+                if error.errno in (_EINVAL, _ENXIO):
                     return
                 raise
             if start >= end:

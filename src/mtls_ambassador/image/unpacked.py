@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.bmap_file import new_bmap, recover_bmap
+from mtls_ambassador.image.identity import Identity
 from mtls_ambassador.image.overlay import RawFile
 from mtls_ambassador.image.staged import Staged, staged_path, unnamed_file, write_all, write_sparse
 from mtls_ambassador.image.undo import read_back
@@ -41,6 +42,7 @@ class Unpacked:
     path: Path
     file: BinaryIO
     wrapping: Wrapping
+    identity: Identity
     descriptor: int
     """Of the content."""
     on_progress: "Progress"
@@ -122,14 +124,14 @@ class Unpacked:
 
 @contextmanager
 def unpacked_image(
-    path: Path, descriptor: int, wrapping: Wrapping, on_progress: "Progress", *, to_write: bool
+    path: Path, identity: Identity, wrapping: Wrapping, on_progress: "Progress", *, to_write: bool
 ) -> Iterator[Unpacked]:
     """The image in a packed file, which is locked; what an edit left that was interrupted is put right first."""
     if to_write:
         recover_bmap(path)
         staged_path(path).unlink(missing_ok=True)
-    with open(descriptor, "rb", closefd=False) as file, unnamed_file(path.parent) as content:
-        image = Unpacked(path, file, wrapping, content, on_progress)
+    with open(identity.descriptor, "rb", closefd=False) as file, unnamed_file(path.parent) as content:
+        image = Unpacked(path, file, wrapping, identity, content, on_progress)
         image.unpack()
         yield image
 
