@@ -62,7 +62,7 @@ def image_outlet(golden: Path, plan: Plan, order: Order, out: Path, on_progress:
             # By this process, so that what is unpacked and has no name can be opened by the workers too.
             golden=f"/proc/{os.getpid()}/fd/{container.descriptor}",
             name=str(golden),
-            golden_sha256=golden_sha256(golden, raw, on_progress),
+            golden_sha256=golden_sha256(container, on_progress),
             golden_size=raw.size,
             common=common,
             rules=tuple(rule for rule in plan.template.rules if rule.is_own),
