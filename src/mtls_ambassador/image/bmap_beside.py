@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from mtls_ambassador.image.bmap import checksum_of
+from mtls_ambassador.image.bmap_file import read_bmap
 from mtls_ambassador.image.bmap_text import Bmap, parse_bmap
 from mtls_ambassador.image.overlay import RawFile
 from mtls_ambassador.image.progress import Progress
@@ -18,16 +19,14 @@ class BmapBeside:
     def __init__(self, path: Path, image: Path, size: int) -> None:
         """Raises AmbassadorError when it cannot be read, or is of an image of another size."""
         self.path, self._image = path, image
+        text = read_bmap(path.resolve())
         try:
-            text = path.read_bytes()
-            self._bmap = parse_bmap(text.decode())
-        except (OSError, UnicodeDecodeError) as error:
-            raise AmbassadorError(f"{path}: cannot be read: {error}") from error
+            self._bmap = parse_bmap(text)
         except AmbassadorError as error:
             raise self._useless(str(error)) from error
         if self._bmap.image_size != size:
             raise self._useless(f"is of an image of {self._bmap.image_size} bytes, and this one has {size}")
-        self.digest = hashlib.sha256(text).hexdigest()
+        self.digest = hashlib.sha256(text.encode()).hexdigest()
         """SHA-256 of its text, in hexadecimal digits."""
         self.parts = _parts(self._bmap)
         """Offset and length of what it says to copy, in bytes and in order."""
