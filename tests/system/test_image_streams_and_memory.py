@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.image_cli import make_small, names, sha256
+from support.image_cli import image, key, make_small, names, sha256
 
 
 @pytest.fixture
@@ -38,6 +38,24 @@ def test_standard_output_that_is_closed(card: Path) -> None:
     for words in (("cat", f"{card}:/uboot/config.txt"), ("cp", f"{card}:/uboot/config.txt", "-"), ("ls", card)):
         said = _fails(card, '"$@" >&-', *words)
         assert said == "mtls-ambassador: standard output is closed: nothing can be written to it\n"
+
+
+def test_an_edit_needs_none_of_them(tmp_path: Path, card: Path) -> None:
+    """An image that got the number of one of them would be overwritten by what the checkers say, or not be found."""
+    for path in (f"{card}:/data/key.pem", f"{card}:/uboot/key.pem"):
+        install: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "mtls_ambassador",
+            "image",
+            "install",
+            "-m",
+            "600",
+            key(tmp_path),
+            path,
+        ]
+        subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *install], timeout=60, check=True)
+        assert image("cat", path).out == key(tmp_path).read_bytes()
 
 
 def test_a_file_that_memory_does_not_hold(tmp_path: Path, card: Path) -> None:
