@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from mtls_ambassador.image.patch import decode_patch
+from support.bmap import Memory, make_bmap
 from support.golden import KEY, Line, e2fsck, make_golden, read_image
+from support.image_cli import copy as copied
+from support.images import run
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +118,53 @@ def test_targets_that_are_none(line: Line, patch: Path, tmp_path: Path) -> None:
     for target, said in (
         (line.golden, "is the golden image itself"),
         (tmp_path / "short.img", "no copy of the golden image: it has another size"),
-        (tmp_path, "Is a directory"),
+        (tmp_path, "is a folder, and no disk image"),
         (tmp_path / "none/a.img", "No such file or directory"),
-        (Path("/dev/null"), "it has another size"),
+        (Path("/dev/null"), "/dev/null: is no disk"),
     ):
         assert said in line.run("image", "apply", patch, line.golden, target, code=1)
+
+
+def test_a_disk_that_is_not_there_is_no_new_file(line: Line, patch: Path, tmp_path: Path) -> None:
+    own, link = tmp_path / "own.patch", tmp_path / "card"
+    shutil.copy(patch, own)
+    missing = Path(f"/dev/disk-{tmp_path.name}")
+    link.symlink_to(missing)
+    for target, said in (
+        (missing, "no such disk; is the card plugged in?"),
+        (link, "no such disk; is the card plugged in?"),
+        (tmp_path / "a.img", "is not there, so that it cannot have the golden image already"),
+    ):
+        words = ("--patch-only", "--shred", "--yes") if target != missing else ("--shred", "--yes")
+        assert f"{target}: {said}" in line.run("image", "apply", own, line.golden, target, *words, code=1)
+        assert not target.exists()
+    assert sha256(own) == sha256(patch)
+
+
+def test_a_map_beside_a_copy_is_kept_right(line: Line, patch: Path, tmp_path: Path) -> None:
+    image, bmap, out = copied(line.golden, tmp_path / "copy.img"), tmp_path / "copy.bmap", tmp_path / "out.img"
+    run("bmaptool", "create", "-o", bmap, image)
+    (tmp_path / "copy.bmap.asc").touch()
+    said = line.run("image", "apply", patch, line.golden, image)
+    assert "copy.bmap.asc: no longer fits copy.bmap" in said
+    run("bmaptool", "copy", "--no-sig-verify", "--bmap", bmap, image, out)
+    assert sha256(out) == sha256(image)
+
+
+def test_another_images_map_is_refused_and_nothing_written(line: Line, patch: Path, tmp_path: Path) -> None:
+    golden, image = copied(line.golden, tmp_path / "golden.img"), copied(line.golden, tmp_path / "copy.img")
+    before, bmap = sha256(image), tmp_path / "golden.bmap"
+    bmap.write_text(make_bmap(Memory(bytes(golden.stat().st_size)), [(0, 0)], "1.2"))
+    said = line.run("image", "apply", patch, golden, image, code=1)
+    assert f"{bmap}: does not fit it: leaves out what is there" in said
+    assert "taken for the map of golden.img: remove it" in said
+    run("bmaptool", "create", "-o", bmap, golden)
+    for target in (copied(golden, tmp_path / "golden.img.copy"), tmp_path / "golden.img.new"):
+        said = line.run("image", "apply", patch, golden, target, code=1)
+        assert f"{bmap}: would be taken for the block map of {target.name}" in said
+    assert sha256(image) == sha256(tmp_path / "golden.img.copy") == before
+    assert not (tmp_path / "golden.img.new").exists()
+    line.run("image", "apply", patch, golden, image)
 
 
 def test_a_damaged_patch_and_what_is_no_patch(line: Line, patch: Path, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_what_is_missing(line: Line, image: Path) -> None:
         ("/etc/mender/trust.pem", "fail server CA: ServerCertificate names /etc/mender/trust.pem, which is not there"),
         (KEY, f"fail key: {KEY} is not there"),
         (CERTIFICATE, f"fail certificate: {CERTIFICATE} is not there"),
-        (CONF, "fail mender.conf: partition 2 (ext4): /etc/mender/mender.conf is not there"),
+        (CONF, "fail mender.conf: /etc/mender/mender.conf is not there"),
     ):
         line.run("image", "rm", f"{image}:{path}")
         assert sentence in findings(line, image, code=1)
@@ -134,7 +134,9 @@ def test_a_configuration_nobody_finished(line: Line, image: Path, tmp_path: Path
     line.run("image", "cp", tmp_path / "conf", f"{image}:{CONF}", "--partition", "3")
     line.run("image", "cp", f"{line.home / 'cam-1.img'}:{CONF}", tmp_path / "good")
     line.run("image", "install", "-m", "600", tmp_path / "good", f"{image}:{CONF}", "--partition", "2")
-    assert any(item.startswith("fail mender.conf: partition 3 (ext4)") for item in findings(line, image, code=1))
+    assert any(
+        item.startswith("fail mender.conf: started from partition 3 (ext4): ") for item in findings(line, image, code=1)
+    )
 
 
 def test_a_certificate_of_another_ca_and_one_that_ends_soon(line: Line, image: Path, tmp_path: Path) -> None:
@@ -148,10 +150,11 @@ def test_a_certificate_of_another_ca_and_one_that_ends_soon(line: Line, image: P
 def test_what_is_no_image(line: Line, tmp_path: Path) -> None:
     (tmp_path / "a.img").write_bytes(b"x" * 100_000)
     (tmp_path / "b.patch").write_bytes(b"x")
-    (tmp_path / "notes.txt").write_text("not looked at")
+    (tmp_path / "notes.txt").write_text("keep apart from what is shipped")
     audited = line.audit(tmp_path, code=1)
-    assert set(audited) == {"a.img", "b.patch"}
+    assert set(audited) == {"a.img", "b.patch", "notes.txt"}
     assert all(item["verdict"] == "fail" for item in audited.values())
+    assert "is no image: there is neither a partition table in it nor a file system" in str(audited["a.img"])
     (tmp_path / "empty").mkdir()
     assert "has no image and no patch in it" in line.run("image", "audit", tmp_path / "empty", code=1)
     assert "say --golden GOLDEN" in line.run("image", "audit", line.home / "out", code=2)
@@ -163,6 +166,7 @@ def test_the_manifest_is_held_against_the_files(line: Line, tmp_path: Path) -> N
     shutil.copy(out / "cam-3.patch", out / "cam-2.patch")
     shutil.copy(out / "cam-4.patch", out / "stranger.patch")
     audited = line.audit(out, code=1)
+    assert audited["cam-1.patch"]["verdict"] == "fail"
     assert "is in the manifest, and is not there" in str(audited["cam-1.patch"])
     assert "says another hash" in str(audited["cam-2.patch"])
     assert "does not know this image" in str(audited["stranger.patch"])

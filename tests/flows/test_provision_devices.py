@@ -1,6 +1,8 @@
 """Images of devices whose pairs were made before: no CA needed, resumable, a key goes only once its image is safe."""
 
+import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -51,6 +53,79 @@ def test_keys_go_once_their_images_are_on_the_disk(line: Line, pairs: Path, tmp_
     assert "nothing to do" in line.provision("--devices", pairs, "--shred", out=out)
     said = line.provision("--devices", pairs, out=str(tmp_path / "again"), code=1)
     assert "mender-cert-private.pem: No such file" in said
+    damage(tmp_path / "out/dev-4.patch")
+    said = line.provision("--devices", pairs, out=out, code=1)
+    assert "dev-4.patch: is not what was made for dev-4" in said
+    assert "put the right one back" in said
+    (tmp_path / "out/dev-4.patch").unlink()
+    assert "nothing to do" in line.provision("--devices", pairs, out=out), "it was handed over, as by apply --shred"
+
+
+def damage(image: Path) -> None:
+    """One bit of its last byte."""
+    with image.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)[0]
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last ^ 1]))
+
+
+def test_an_image_that_is_gone_is_made_anew_before_its_key_goes(line: Line, pairs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    line.provision("--devices", pairs, out=str(out))
+    key = (pairs / "dev-1/mender-cert-private.pem").read_bytes()
+    (out / "dev-1.patch").unlink()
+    killed = "flows.provision_devices:_append:before:2"  # the new one is written, and the journal knows only the old
+    line.provision("--devices", pairs, "--shred", out=str(out), code=-9, kill_at=killed)
+    assert (pairs / "dev-1/mender-cert-private.pem").read_bytes() == key
+    line.provision("--devices", pairs, "--shred", out=str(out))
+    assert not list(pairs.glob("*/mender-cert-private.pem"))
+    assert line.read(out / "dev-1.patch", KEY) == key
+    lines = [json.loads(text) for text in (out / "manifest.jsonl").read_text().splitlines()]
+    assert len(lines) == 20
+    for item in lines:
+        patch = (out / item["image"]["file"]).read_bytes()
+        assert item["image"]["sha256"] == hashlib.sha256(patch).hexdigest()
+
+
+def test_what_is_no_longer_as_it_was_is_refused_by_name_and_no_key_goes(
+    line: Line, pairs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    line.provision("--devices", pairs, out=str(out))
+    (pairs / "dev-2/mender-cert.pem").write_bytes((pairs / "dev-3/mender-cert.pem").read_bytes())
+    (pairs / "dev-5/mender-cert-private.pem").write_bytes((pairs / "dev-6/mender-cert-private.pem").read_bytes())
+    damage(out / "dev-8.patch")
+    said = line.provision("--devices", pairs, out=str(out), code=1)
+    assert "dev-2/mender-cert.pem: is another certificate than the one in the image of dev-2" in said
+    assert "use another --out" in said
+    assert "dev-8.patch: is not what was made for dev-8: it was changed, or is damaged; remove it" in said
+    assert "dev-5" not in said, "its image holds, and its key stays"
+    said = line.provision("--devices", pairs, "--shred", out=str(out), code=1)
+    assert "dev-2" in said
+    assert "dev-5/mender-cert-private.pem: is another key than the one in the image of dev-5" in said
+    assert len(list(pairs.glob("*/mender-cert-private.pem"))) == 20
+
+
+def test_whole_images_are_measured_and_read_when_a_key_is_to_go(line: Line, pairs: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    for folder in pairs.glob("dev-*"):
+        if folder.name not in {"dev-1", "dev-2"}:
+            shutil.rmtree(folder)
+    words = ("--devices", pairs, "--format", "full")
+    line.provision(*words, out=out)
+    damage(tmp_path / "out/dev-1.sdimg")
+    assert "nothing to do" in line.provision(*words, out=out)
+    os.truncate(tmp_path / "out/dev-2.sdimg", 4096)
+    said = line.provision(*words, out=out, code=1)
+    assert "dev-2.sdimg: is not what was made for dev-2" in said
+    assert "dev-1" not in said
+    assert "dev-1.sdimg: is not what was made for dev-1" in line.provision(*words, "--shred", out=out, code=1)
+    assert len(list(pairs.glob("*/mender-cert-private.pem"))) == 2
+    damage(tmp_path / "out/dev-1.sdimg")
+    (tmp_path / "out/dev-2.sdimg").unlink()
+    line.provision(*words, "--shred", out=out)
+    assert not list(pairs.glob("*/mender-cert-private.pem"))
 
 
 def test_killed_anywhere_it_goes_on_and_no_key_is_lost(line: Line, pairs: Path, tmp_path: Path) -> None:
@@ -107,7 +182,7 @@ def test_a_folder_begun_with_other_settings_is_not_gone_on_with(line: Line, pair
     out = str(tmp_path / "out")
     line.provision("--devices", pairs, out=out)
     said = line.provision("--devices", pairs, "--no-server-ca", out=out, code=1)
-    assert "was begun with another golden image, template, address, CA or format" in said
+    assert "was begun with another golden image (or ending of its name), template, address, CA or format" in said
     (tmp_path / "full").mkdir()
     (tmp_path / "full/stranger").touch()
     assert "is not empty" in line.provision("--devices", pairs, out=str(tmp_path / "full"), code=1)

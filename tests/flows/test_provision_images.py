@@ -159,6 +159,14 @@ def test_the_patch_says_whose_it_is_and_nothing_secret_in_its_head(line: Line) -
         (("--count", "1", "--name", "x-{n}", "--shred"), "--shred goes with --devices"),
         (("--count", "1", "--name", "x-{n}", "--server-ca", "a", "--no-server-ca"), "exclude each other"),
         (("--count", "1", "--name", "x-{n}", "--server-ca", "nowhere.pem"), "nowhere.pem: the CA of the gateway"),
+        (
+            ("--count", "1", "--name", "x-{n}", "--server-ca", "order.csv"),
+            "order.csv: the CA of the gateway (--server-ca",
+        ),
+        (
+            ("--count", "1", "--name", "x-{n}", "--server-ca", "state/pki/root/ca-private.key"),
+            "ca-private.key: the CA of the gateway (--server-ca, --no-server-ca) has a private key in it",
+        ),
         (("--count", "1", "--name", "x-{n}", "--template", "nowhere.toml"), "nowhere.toml: the template"),
     ],
 )

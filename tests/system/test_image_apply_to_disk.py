@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mtls_ambassador.image.target import look_at, refusal
+from mtls_ambassador.flows.apply_patch import Request, apply_patch
+from mtls_ambassador.image.progress import no_progress
+from mtls_ambassador.image.target import Disk, look_at, refusal
+from mtls_ambassador.model.errors import AmbassadorError
 from support.golden import CERTIFICATE, KEY, Line, read_image
 
 
@@ -80,6 +83,36 @@ def answered(answer: str, line: Line, *words: str | Path) -> str:
         return said.decode(errors="replace")
     finally:
         os.close(ours)
+
+
+def test_another_disk_plugged_in_while_it_is_asked_is_not_written(line: Line, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"mine" * (16 << 20))
+    with disk(tmp_path) as device:
+
+        def replug(asked: Disk) -> None:
+            assert asked.path == device
+            subprocess.run(["losetup", "-d", device], check=True)
+            subprocess.run(["losetup", device, other], check=True)
+
+        request = Request(line.home / "out/cam-1.patch", line.golden, device, False, replug, no_progress)  # noqa: FBT003
+        with pytest.raises(AmbassadorError, match="is not the disk it was a moment ago"):
+            apply_patch(request)
+    assert other.read_bytes() == b"mine" * (16 << 20)
+
+
+def test_a_golden_image_on_a_disk(line: Line, tmp_path: Path) -> None:
+    patch, size = line.home / "out/cam-1.patch", line.golden.stat().st_size
+    with disk(tmp_path, size) as device:
+        device.write_bytes(line.golden.read_bytes())
+        line.run("image", "apply", patch, device, tmp_path / "a.img")
+        line.run("image", "apply", patch, line.golden, tmp_path / "wanted.img")
+        assert (tmp_path / "a.img").read_bytes() == (tmp_path / "wanted.img").read_bytes()
+        said = line.run("image", "apply", patch, device, device, "--yes", code=1)
+        assert "is the golden image itself" in said
+        with device.open("r+b") as file:
+            file.write(b"other")
+        assert "is not the golden image" in line.run("image", "apply", patch, device, tmp_path / "b.img", code=1)
 
 
 def test_mounted_busy_and_small_disks_are_refused_untouched(line: Line, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from mtls_ambassador.image.check import faults_of
 from mtls_ambassador.image.image import Image
 from mtls_ambassador.image.layout import Volume
 from mtls_ambassador.image.overlay import Overlay, RawFile
+from mtls_ambassador.image.superblock import OtherSystem
 from mtls_ambassador.model.errors import AmbassadorError
 from support.image_cli import SMALL, copy, debugfs, make_small
 from support.images import MIB
@@ -99,6 +100,15 @@ def test_what_cannot_be_checked_is_an_error(card: Path) -> None:
         for image in (raw, seen):
             with pytest.raises(AmbassadorError, match=r"partition 2 \(ext4\) cannot be checked: e2fsck ended with 8"):
                 faults_of(image, elsewhere)
+
+
+def test_what_has_no_checker_is_an_error(card: Path) -> None:
+    with opened(card) as (raw, volumes):
+        for volume in (replace(volumes[0], system=None), replace(volumes[1], system=OtherSystem("squashfs"))):
+            with pytest.raises(
+                AmbassadorError, match="cannot be checked: only ext2, ext3, ext4 and FAT have a checker"
+            ):
+                faults_of(raw, volume)
 
 
 def test_a_fat_in_memory(card: Path) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from mtls_ambassador.flows.edit_image import Edit, edit_image
+from mtls_ambassador.flows.read_image import image_to_read, open_file
 from mtls_ambassador.image.entry import Attributes
 from mtls_ambassador.image.image import ANY
 from mtls_ambassador.model.errors import AmbassadorError
-from support.fat_reader import read_fat
+from support.fat_reader import fat_tree, read_fat
 from support.image_model import NOW, digest, parts
 from support.images import Part, make_system, run
 
@@ -84,3 +85,46 @@ def test_a_file_that_is_marked_read_only_is_replaced_and_removed(tmp_path: Path)
     edit_image(image, ANY, NOW, lambda edit: edit.put_file(("a",), b"2", _WANTED))
     edit_image(image, ANY, NOW, lambda edit: edit.remove(("b",), recursive=False))
     assert {name: seen.content for name, seen in read_fat(image).items()} == {"a": b"2"}
+
+
+@pytest.mark.parametrize("name", ["*", "*.*", "c?nfig.txt", "[c]onfig.txt", "\\\\*"])
+def test_a_name_that_mtools_takes_for_a_pattern_is_the_one_file(name: str, tmp_path: Path) -> None:
+    """A device may have made it; mtools would not."""
+    image = tmp_path / "boot.vfat"
+    make_system(image, Part(1, "vfat", files={"a": None, "config.txt": b"kept", "odd name.txt": b"odd"}))
+    _rename(image, "odd name.txt", name)
+    before = fat_tree(image)
+    assert before.keys() == {"a", "config.txt", name}
+    if "?" not in name:  # which mdir shows as another letter
+        with image_to_read(image) as opened:
+            assert open_file(opened, (name,)).read() == b"odd"
+        edit_image(image, ANY, NOW, lambda edit: edit.remove((name,), recursive=False))
+        del before[name]
+    for path in ("*", "conf*", "?onfig.txt", "[c]onfig.txt", "\\config.txt"):
+        with pytest.raises(AmbassadorError, match="is not there"):
+            edit_image(image, ANY, NOW, _removing(path))
+    assert fat_tree(image) == before
+
+
+def test_a_file_whose_name_is_a_pattern_is_not_replaced_by_its_short_name(tmp_path: Path) -> None:
+    image = tmp_path / "boot.vfat"
+    make_system(image, Part(1, "vfat", files={"a": None, "odd name.txt": b"odd"}))
+    _rename(image, "odd name.txt", "*")
+    before = digest(image)
+    with pytest.raises(AmbassadorError, match=r"/\* ?: no name for FAT"):
+        edit_image(image, ANY, NOW, _putting("ODDNAM~1.TXT"))
+    assert digest(image) == before
+
+
+def _removing(path: str) -> Callable[[Edit], None]:
+    return lambda edit: edit.remove((path,), recursive=False)
+
+
+def _rename(image: Path, name: str, other: str) -> None:
+    """Write another name of at most 13 letters into an entry for a long one."""
+    data = image.read_bytes()
+    at = data.index(name[:5].encode("utf-16-le")) - 1
+    letters = (other + "\0" * (len(other) < 13)).encode("utf-16-le").ljust(26, b"\xff")
+    entry = bytearray(data[at : at + 32])
+    entry[1:11], entry[14:26], entry[28:32] = letters[:10], letters[10:22], letters[22:]
+    image.write_bytes(data[:at] + entry + data[at + 32 :])

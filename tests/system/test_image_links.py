@@ -13,6 +13,8 @@ from mtls_ambassador.image.image import Selector
 from mtls_ambassador.image.tree import parse_path
 from mtls_ambassador.model.errors import AmbassadorError
 from support.fat_reader import fat_tree
+from support.image_cli import SMALL, refused
+from support.image_cli import image as cli
 from support.image_model import NOW, digest
 from support.image_readers import by_us
 from support.images import BOOT, DATA, MIB, ROOTFS, Part, Tree, check_ext, make_disk, make_system, run
@@ -217,3 +219,29 @@ def test_a_mender_artifact_has_no_other_partitions(path: str, tmp_path: Path) ->
     with pytest.raises(AmbassadorError, match="a Mender artifact holds a root file system only"):
         _put(artifact, path, parents=True)
     _put(artifact, "/var/lib/relative/key")
+
+
+def test_a_link_does_not_choose_the_name_of_a_file_of_this_machine(tmp_path: Path) -> None:
+    card, home = tmp_path / "rootfs.ext4", tmp_path / "home"
+    make_system(card, Part(2, files={"etc/mender/mender.conf": "../.bashrc", "etc/.bashrc": b"from the image"}))
+    home.mkdir()
+    (home / ".bashrc").write_text("mine")
+    cli("cp", f"{card}:/etc/mender/mender.conf", home)
+    found = {path.name: path.read_text() for path in home.iterdir()}
+    assert found == {".bashrc": "mine", "mender.conf": "from the image"}
+
+
+def test_a_folder_in_one_root_file_system_and_none_in_the_other_is_refused(tmp_path: Path) -> None:
+    card, file = tmp_path / "card.img", tmp_path / "key.pem"
+    make_disk(card, (SMALL[0], SMALL[1], replace(SMALL[2], files={"var/lib/other": b""}), SMALL[3]))
+    file.write_text("key")
+    said = refused(card, "cp", file, f"{card}:/var/lib/mender")
+    assert f'{card}:/var/lib/mender is a folder in one root file system (partition 4 (ext4 "data"): /mender)' in said
+    assert "not in the other (partition 3 (ext4): /var/lib/mender); end the path with / or make both alike" in said
+    assert "/var/lib/mender is not there; -p (--parents) makes it" in refused(
+        card, "cp", file, f"{card}:/var/lib/mender/"
+    )
+    cli("cp", "-p", file, f"{card}:/var/lib/mender/")
+    assert by_us(card, Selector(4))[b"mender/key.pem"].content == b"key"
+    assert by_us(card, Selector(3))[b"var/lib/mender/key.pem"].content == b"key"
+    cli("cp", file, f"{card}:/var/lib/mender")

@@ -1,5 +1,6 @@
 """What cannot be read, or could not be written again without a loss, is refused with a reason and left as it is."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,12 @@ def test_zips_that_are_encrypted_or_have_no_image_or_two(tmp_path: Path) -> None
     packed.unlink()
     (tmp_path / "a.img.bmap").write_text("")
     run("zip", "-q", packed, "a.img", "a.img.bmap", folder=tmp_path)
-    refused(packed, "a.img.bmap")
+    refused(packed, f"{packed}: has a.img.bmap in it, which would no longer fit")
+    image("ls", packed)
+    packed.unlink()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as archive:
+        archive.write(raw, "a.img")
+    refused(packed, "may take 4 GiB of memory; pack them by deflate")
 
 
 def test_android_sparse_images_as_they_are_and_packed(tmp_path: Path) -> None:
@@ -54,6 +60,15 @@ def test_android_sparse_images_as_they_are_and_packed(tmp_path: Path) -> None:
 
 def test_what_is_packed_twice(tmp_path: Path) -> None:
     refused(pack(pack(make_rootfs(tmp_path / "a.img"), "gz"), "xz"), "unpack it once")
+
+
+def test_folders_where_files_of_an_edit_are_made(tmp_path: Path) -> None:
+    packed = pack(make_rootfs(tmp_path / "a.img"), "gz")
+    for name in (".a.img.gz.new", ".a.img.gz.bmap.old"):
+        (tmp_path / "a.img.gz.bmap").touch()
+        (tmp_path / name).mkdir()
+        assert name in image("install", "-d", f"{packed}:/etc/new", code=1)
+        (tmp_path / name).rmdir()
 
 
 def test_folders_and_empty_files(tmp_path: Path) -> None:

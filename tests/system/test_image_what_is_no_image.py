@@ -35,7 +35,9 @@ def test_folders_pipes_and_devices(tmp_path: Path) -> None:
 def test_a_disk_is_read_and_not_edited(tmp_path: Path, system: Path) -> None:
     device = run("losetup", "-f", "--show", system).decode().strip()
     try:
-        assert image("cat", f"{device}:/etc/issue").out == b"hello\n"
+        for words in (("cat", f"{device}:/etc/issue"), ("cp", f"{device}:/etc/issue", "-")):
+            assert image(*words).out == b"hello\n"
+        assert image("ls", f"{device}:/etc").text.endswith(" issue\n")
         said = refused(system, "install", "-d", f"{device}:/etc/new")
     finally:
         run("losetup", "-d", device)

@@ -1,5 +1,6 @@
 """The command line: one module per noun; each parses, calls one flow, prints."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ COMMANDS = {
     "simulate": "Drive many simulated devices through a gateway.",
 }
 HIDDEN = ("service",)
+_STANDARD_ERROR = 2
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,8 +34,16 @@ def group() -> None:
 group.load_from("mtls_ambassador.cli.", COMMANDS, HIDDEN)
 
 
+def _hold_standard_streams() -> None:
+    """Have those that are closed lead nowhere: else a file opened later gets their number, and programs write to it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(descriptor)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 1 failed with a reason, 2 wrong usage."""
+    _hold_standard_streams()
     try:
         result = group.main(args=argv, prog_name="mtls-ambassador", standalone_mode=False)
     except click.UsageError as error:
@@ -49,4 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             shown = "".join(char if char.isprintable() else "?" for char in line)
             sys.stderr.write(f"mtls-ambassador: {shown}\n")
         return 2 if isinstance(error, UsageError) else 1
+    except MemoryError:
+        sys.stderr.write("mtls-ambassador: not enough memory\n")
+        return 1
     return result if isinstance(result, int) else 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mtls_ambassador.cli.pki_store import json_option
+from mtls_ambassador.cli.terminal import printable
 from mtls_ambassador.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ A disk is refused while it, or a partition of it, is mounted or in use; before i
 @click.argument("patch", type=click.Path(path_type=Path))
 @click.argument("golden", type=click.Path(path_type=Path))
 @click.argument("target", metavar="DEVICE|FILE", type=click.Path(path_type=Path))
-@click.option("--patch-only", is_flag=True, help="The golden image is on the disk already: write the patch alone.")
+@click.option("--patch-only", is_flag=True, help="The golden image is there already: write the patch alone.")
 @click.option("--yes", is_flag=True, help="Do not ask before a disk is written.")
 @click.option(
     "--shred", is_flag=True, help="Overwrite and remove the patch, a copy of the device's private key, after."
@@ -51,6 +52,8 @@ def command(patch: Path, golden: Path, target: Path, **options: Any) -> None:  #
 
         request = Request(patch, golden, target, options["patch_only"], confirm, bars.show)
         applied = apply_patch(request)
+    for note in applied.notes:
+        click.echo(printable(note), err=True)
     if options["shred"]:
         shred_patch(patch)
     if options["as_json"]:

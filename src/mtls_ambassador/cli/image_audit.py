@@ -22,11 +22,13 @@ Examples:
   mtls-ambassador image audit cam-000042.sdimg --server-url https://my-server.com --json
   mtls-ambassador image audit /dev/sdb --ca-file trust.pem
 \b
-Looked for: two images with one key or certificate; a key that is not the certificate's; a certificate that is not of
-our CA, expired, or ending soon; a key others may read, or with mode 0130 (`mender-artifact install -m 600`); a server
-no device reaches, or which is not the gateway; a CA file that is missing; AuthPrivateKey missing for clients 4.x; what
-was left in the golden image: mender-agent.pem, an old store, another key or certificate; a file that is not the
-manifest's.
+Looked for, in root file system A and B: two images with one key or certificate; a key that is not the certificate's; a
+certificate that is not of our CA, expired, or ending soon; a key others may read (also that of AuthPrivateKey), or with
+mode 0130 (`mender-artifact install -m 600`); a server no device reaches, or which is not the gateway; a CA file that is
+missing; AuthPrivateKey missing for clients 4.x; what was left in the golden image: mender-agent.pem, an old store,
+another key or certificate; a file system that was not unmounted; a patch that says it is another device's; a file that
+is not the manifest's, or is in it and not there. In a folder all files are looked at but the manifest, block maps and
+hidden ones.
 """
 _FEW, _NAMED = 10, 3
 _COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}

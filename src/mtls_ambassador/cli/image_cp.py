@@ -58,4 +58,4 @@ def _copy_out(at: ImagePath, target: str, options: dict[str, Any]) -> None:
         if target == "-":
             write_out(file.chunks())
         else:
-            save(file, Path(target))
+            save(file, Path(target), at.path[-1])

@@ -62,4 +62,9 @@ def read_host_file(word: str, at: ImagePath) -> HostFile:
             raise AmbassadorError(f"{path}: {error.strerror}") from error
     if at.is_folder or not at.path:
         raise UsageError(f"{at.image}:{text(at.path)} is a folder; say under which name in it standard input goes")
-    return HostFile(sys.stdin.buffer.read(), _PRIVATE, "")
+    if not sys.stdin:
+        raise AmbassadorError("standard input is closed: nothing can be read from it")
+    try:
+        return HostFile(sys.stdin.buffer.read(), _PRIVATE, "")
+    except OSError as error:
+        raise AmbassadorError(f"standard input cannot be read: {error.strerror}") from error

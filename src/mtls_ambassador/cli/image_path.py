@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +52,12 @@ def split(given: str) -> ImagePath | None:
 
 
 def _is_file(name: str) -> bool:
-    return os.path.isfile(name)  # noqa: PTH113 - Path's raises for a name that is too long
+    """Or a disk, whose image can be read as well."""
+    try:
+        mode = os.stat(name).st_mode  # noqa: PTH116 - Path forgets a slash at the end
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
 
 
 def _looks_like_image(name: str) -> bool:

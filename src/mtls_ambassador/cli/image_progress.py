@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 LABELS = {
     "wait": "waiting for others who have the image open",
     "hash": "golden image's hash",
+    "map": "golden image's block map",
     "write": "writing",
     "verify": "reading back",
     "unpack": "unpacking",

@@ -90,7 +90,7 @@ def _provision_devices(options: dict[str, Any]) -> int:
             on_progress=bar.show,
             is_stopped=bar.is_stopped,
         )
-        outcome = provision_devices(work, out, folder if options["shred"] else None)
+        outcome = provision_devices(work, folder, out, shred=options["shred"])
     tell(outcome, str(out), bar.seconds, as_json=options["as_json"])
     return 0 if outcome.is_finished else 130
 
@@ -123,12 +123,17 @@ def _plan(options: dict[str, Any], pki_dir: Path) -> "Plan":
 def _server_ca(options: dict[str, Any], pki_dir: Path) -> bytes | None:
     from mtls_ambassador.pki.files import read_file  # noqa: PLC0415 - slow to load
     from mtls_ambassador.pki.folder import TRUST  # noqa: PLC0415 - see above
+    from mtls_ambassador.pki.pem import trust_fault  # noqa: PLC0415 - see above
 
     if options["no_server_ca"]:
         if options["server_ca"] is not None:
             raise UsageError("--server-ca and --no-server-ca exclude each other")
         return None
-    return read_file(options["server_ca"] or pki_dir / TRUST, "the CA of the gateway (--server-ca, --no-server-ca)")
+    path, what = options["server_ca"] or pki_dir / TRUST, "the CA of the gateway (--server-ca, --no-server-ca)"
+    content = read_file(path, what)
+    if fault := trust_fault(content):
+        raise AmbassadorError(f"{path}: {what} {fault}")
+    return content
 
 
 def _template(path: Path | None) -> "Template":

@@ -5,10 +5,11 @@ Fails closed: what could not be read or compared is a fault, not a pass.
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from mtls_ambassador.decide.audit_conf import CONF, audit_conf
-from mtls_ambassador.model.device_image import CertificateFacts, ConfFile, DeviceImage, KeyFacts
+from mtls_ambassador.model.device_image import CertificateFacts, DeviceImage, KeyFacts, RootFacts
 from mtls_ambassador.model.finding import Finding, Level, fail, ok, warn
 
 _OTHERS = 0o077
@@ -32,13 +33,7 @@ def audit_image(image: DeviceImage, policy: Policy) -> list[Finding]:
     """All that is to be said of one image; one finding that all is well when nothing else is."""
     if image.fault:
         return [fail("image", image.fault)]
-    found = [
-        *_confs(image.confs, policy),
-        *_certificate(image, policy),
-        *_key(image),
-        *_server_ca(image),
-        *_leftovers(image),
-    ]
+    found = [*(fail("image", fault) for fault in image.faults), *_roots(image.roots, policy), *_differences(image)]
     subject = image.certificate.subject if image.certificate else ""
     return found or [ok("image", f"{subject}: key, certificate and configuration are right")]
 
@@ -49,26 +44,48 @@ def level_of(findings: list[Finding]) -> Level:
     return Level.FAIL if Level.FAIL in levels else Level.WARN if Level.WARN in levels else Level.OK
 
 
-def _confs(files: tuple[ConfFile, ...], policy: Policy) -> Iterator[Finding]:
-    if not files:
+def _roots(roots: tuple[RootFacts, ...], policy: Policy) -> Iterator[Finding]:
+    """What is to be said of A and of B; what is to be said of both, once."""
+    if not roots:
         yield fail(CONF, "no root file system can be read")
-    told: set[Finding] = set()
-    for file in files:
-        if file.conf is None:
-            yield fail(CONF, f"{file.where}: {file.fault}", "put one there, see `image provision`")
-            continue
-        for finding in audit_conf(file.conf, policy.server_url):
-            if finding not in told:  # A and B say the same, mostly
-                told.add(finding)
-                yield finding
-    if len({file.conf for file in files}) > 1:
+    said = [list(_root(root, policy)) for root in roots]
+    for finding in dict.fromkeys(chain.from_iterable(said)):
+        where = [root.where for root, findings in zip(roots, said, strict=True) if finding in findings]
+        if len(where) == len(roots):
+            yield finding
+        else:
+            yield from (replace(finding, seen=f"started from {item}: {finding.seen}") for item in where)
+
+
+def _root(root: RootFacts, policy: Policy) -> Iterator[Finding]:
+    if root.conf is None:
+        yield fail(CONF, root.conf_fault, "put one there, see `image provision`")
+    else:
+        yield from audit_conf(root.conf, policy.server_url)
+    yield from _certificate(root, policy)
+    yield from _key("key", root.key, root.key_fault)
+    if root.key and root.certificate and root.key.spki_sha256 not in {"", root.certificate.spki_sha256}:
+        yield fail("key", f"{root.key.path}: is not the key of {root.certificate.path}")
+    if (root.auth_key, root.auth_key_fault) != (root.key, root.key_fault):
+        yield from _key("auth key", root.auth_key, root.auth_key_fault)
+    if root.server_ca_fault:
+        yield fail("server CA", root.server_ca_fault, "the device would not trust its gateway")
+    for item in root.leftovers:
+        make = fail if item.is_secret else warn
+        yield make("leftover", f"{item.path}: {item.why}", "remove it from the golden image")
+
+
+def _differences(image: DeviceImage) -> Iterator[Finding]:
+    if len({root.conf for root in image.roots}) > 1:
         yield warn(CONF, "differs between root file system A and B", "the device changes its mind with an update")
+    if len(image.fingerprints - {""}) > 1:
+        yield fail("certificate", "differs between root file system A and B", "a device has one")
 
 
-def _certificate(image: DeviceImage, policy: Policy) -> Iterator[Finding]:
-    certificate = image.certificate
+def _certificate(root: RootFacts, policy: Policy) -> Iterator[Finding]:
+    certificate = root.certificate
     if certificate is None:
-        yield fail("certificate", image.certificate_fault)
+        yield fail("certificate", root.certificate_fault)
         return
     if not certificate.is_of_our_ca:
         yield fail("certificate", f"{certificate.path}: {certificate.subject} was not signed by our CA")
@@ -84,42 +101,24 @@ def _dates(certificate: CertificateFacts, policy: Policy) -> Iterator[Finding]:
         yield warn("certificate", f"is valid only from {certificate.not_before:%Y-%m-%d} on")
 
 
-def _key(image: DeviceImage) -> Iterator[Finding]:
-    key, certificate = image.key, image.certificate
+def _key(what: str, key: KeyFacts | None, fault: str) -> Iterator[Finding]:
     if key is None:
-        if image.key_fault:
-            yield fail("key", image.key_fault)
+        if fault:
+            yield fail(what, fault)
         return
     if not key.spki_sha256:
-        yield fail("key", f"{key.path}: {image.key_fault}")
-    elif certificate is not None and key.spki_sha256 != certificate.spki_sha256:
-        yield fail("key", f"{key.path}: is not the key of {certificate.path}")
-    yield from _mode(key)
-
-
-def _mode(key: KeyFacts) -> Iterator[Finding]:
+        yield fail(what, f"{key.path}: {fault}")
     if not key.has_mode:
-        yield fail("key", f"{key.path}: is on FAT, where every user of the device may read it", "put it on ext4")
+        yield fail(what, f"{key.path}: is on FAT, where every user of the device may read it", "put it on ext4")
     elif key.mode == _DECIMAL_600:
         seen = f"{key.path}: mode 0130, as `mender-artifact install -m 600` leaves it (it takes 600 for decimal)"
-        yield fail("key", seen, "install it with mode 0600")
+        yield fail(what, seen, "install it with mode 0600")
     elif key.mode & _OTHERS:
-        yield fail("key", f"{key.path}: mode {key.mode:04o}: others may use it", "mode 0600")
+        yield fail(what, f"{key.path}: mode {key.mode:04o}: others may use it", "mode 0600")
     elif not key.mode & _OWNER_READS:
-        yield fail("key", f"{key.path}: mode {key.mode:04o}: its owner may not read it", "mode 0600")
+        yield fail(what, f"{key.path}: mode {key.mode:04o}: its owner may not read it", "mode 0600")
     elif key.uid != 0:
-        yield warn("key", f"{key.path}: belongs to user {key.uid}", "Mender's client runs as root")
-
-
-def _server_ca(image: DeviceImage) -> Iterator[Finding]:
-    if image.server_ca_fault:
-        yield fail("server CA", image.server_ca_fault, "the device would not trust its gateway")
-
-
-def _leftovers(image: DeviceImage) -> Iterator[Finding]:
-    for item in image.leftovers:
-        make = fail if item.is_secret else warn
-        yield make("leftover", f"{item.path}: {item.why}", "remove it from the golden image")
+        yield warn(what, f"{key.path}: belongs to user {key.uid}", "Mender's client runs as root")
 
 
 def duplicates(images: Iterable[DeviceImage]) -> dict[str, list[Finding]]:
@@ -139,8 +138,5 @@ def duplicates(images: Iterable[DeviceImage]) -> dict[str, list[Finding]]:
 
 
 def _identities(image: DeviceImage) -> set[str]:
-    keys = {image.key.spki_sha256} if image.key else set()
-    own = {f"key:{key}" for key in keys if key}
-    if image.certificate is not None:
-        own.add(f"certificate:{image.certificate.fingerprint}")
-    return own
+    keys = {key.spki_sha256 for root in image.roots for key in (root.key, root.auth_key) if key}
+    return {f"key:{key}" for key in keys - {""}} | {f"certificate:{item}" for item in image.fingerprints - {""}}

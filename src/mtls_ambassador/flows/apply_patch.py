@@ -1,23 +1,25 @@
 """A device's patch put on a copy of the golden image: on a disk, or in a file. Checked before, read back after."""
 
-import fcntl
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_ambassador.flows.golden_image import golden_sha256
-from mtls_ambassador.image.container import opened
+from mtls_ambassador.flows.golden_image import golden_parts, golden_sha256
+from mtls_ambassador.image.blocks import Blocks
+from mtls_ambassador.image.bmap_path import find_bmap
+from mtls_ambassador.image.container import Container, opened
 from mtls_ambassador.image.flash import compare, exclusive, forget_cached, write_image
 from mtls_ambassador.image.mapped import Mapped
+from mtls_ambassador.image.new_file import new_file
 from mtls_ambassador.image.overlay import RawFile, laid_over
 from mtls_ambassador.image.partition_table import read_table
 from mtls_ambassador.image.patch import Patch, decode_patch
 from mtls_ambassador.image.progress import Progress
-from mtls_ambassador.image.target import Disk, look_at, refusal
-from mtls_ambassador.image.undo import Undo, read_back, write_blocks
+from mtls_ambassador.image.target import Disk, find_target, refusal
+from mtls_ambassador.image.undo import read_back, write_blocks
 from mtls_ambassador.model.errors import AmbassadorError
-from mtls_ambassador.pki.files import PRIVATE, read_file, shred_files, sync_folder
+from mtls_ambassador.pki.files import read_file, shred_files
 
 MAX_PATCH = 64 << 20
 """Bytes of a patch file; real ones have a few thousand."""
@@ -31,7 +33,7 @@ class Request:
     golden: Path
     target: Path
     is_golden_there: bool
-    """On a disk: the golden image is on it already."""
+    """The target has the golden image already."""
     confirm: Callable[[Disk], None]
     """Asked before a disk is written; raises to refuse."""
     on_progress: Progress
@@ -45,25 +47,30 @@ class Applied:
     blocks: int
     """Written; 0 when all were there already."""
     is_golden_written: bool
+    notes: tuple[str, ...] = ()
+    """What a person should know."""
 
 
 def apply_patch(request: Request) -> Applied:
     """Make `target` the image of the patch's device.
 
     A disk gets the golden image and the patch, or the patch alone; a file that is not there is made of both; a file
-    that is there must be a copy of the golden image. Raises AmbassadorError before anything is written when the golden
-    image is not the patch's, or what is to be patched is no copy of it.
+    that is there must be a copy of the golden image. Raises AmbassadorError before anything is written when a disk is
+    not there, the golden image is not the patch's, its block map is another's, or what is to be patched is no copy.
     """
     patch = read_patch(request.patch)
-    with opened(request.golden, to_write=False, on_progress=request.on_progress) as container:
-        golden = RawFile(container.descriptor)
+    target = find_target(request.target, must_exist=request.is_golden_there)
+    with opened(request.golden, to_write=False, on_progress=request.on_progress) as golden:
         _check_golden(patch, request, golden)
-        disk = look_at(request.target) if request.target.exists() else None
-        if disk is not None:
-            return _to_disk(request, patch, golden, disk)
-        if request.target.exists():
-            return _to_copy(request, patch, golden)
-        return _to_new_file(request, patch, golden)
+        if target.disk is not None:
+            return _to_disk(request, patch, golden, target.disk)
+        if target.status is not None:
+            if os.path.samestat(target.status, golden.identity.status):
+                raise AmbassadorError(
+                    f"{request.target}: is the golden image itself, which is never written to; name another file"
+                )
+            return _to_copy(request, patch, golden, target.path)
+        return _to_new_file(patch, golden, target.path)
 
 
 def read_patch(path: Path) -> Patch:
@@ -76,10 +83,10 @@ def read_patch(path: Path) -> Patch:
     return decode_patch(read_file(path, "the patch"), str(path))
 
 
-def _check_golden(patch: Patch, request: Request, golden: RawFile) -> None:
+def _check_golden(patch: Patch, request: Request, golden: Container) -> None:
     found = None
-    if golden.size == patch.golden_size:
-        found = golden_sha256(request.golden, golden, request.on_progress)
+    if RawFile(golden.descriptor).size == patch.golden_size:
+        found = golden_sha256(golden, request.on_progress)
     if found != patch.golden_sha256:
         raise AmbassadorError(
             f"{request.golden}: is not the golden image that {request.patch} was made for (that has SHA-256"
@@ -87,47 +94,59 @@ def _check_golden(patch: Patch, request: Request, golden: RawFile) -> None:
         )
 
 
-def _to_disk(request: Request, patch: Patch, golden: RawFile, disk: Disk) -> Applied:
-    if why := refusal(disk, golden.size, is_table=read_table(golden).kind != "none"):
+def _to_disk(request: Request, patch: Patch, golden: Container, disk: Disk) -> Applied:
+    image = RawFile(golden.descriptor)
+    if disk.number == golden.identity.status.st_rdev:
+        raise AmbassadorError(f"{request.target}: is the golden image itself, which is never written to")
+    if why := refusal(disk, image.size, is_table=read_table(image).kind != "none"):
         raise AmbassadorError(why)
+    mapped = golden_parts(request.golden, golden, request.on_progress)
     request.confirm(disk)
-    with exclusive(request.target) as descriptor:
-        if request.is_golden_there:
-            return _patched(descriptor, request, patch, golden)
-        parts = write_image(descriptor, golden, Mapped(request.golden, golden), request.on_progress)
-        write_blocks(descriptor, patch.blocks, request.target)
-        forget_cached(descriptor)
+    with exclusive(disk) as descriptor:
         disk_now = RawFile(descriptor)
-        read_back(disk_now, patch.blocks, request.target)
-        compare(disk_now, laid_over(golden, patch.blocks), parts, request.on_progress)
-        return Applied(patch.device, len(patch.blocks), is_golden_written=True)
+        if request.is_golden_there:
+            blocks, parts = _missing(disk_now, request, patch, image, mapped), []
+        else:
+            blocks, parts = patch.blocks, write_image(descriptor, image, mapped, request.on_progress)
+        write_blocks(descriptor, blocks, disk.path)
+        forget_cached(descriptor)
+        read_back(disk_now, patch.blocks, disk.path)
+        compare(disk_now, laid_over(image, patch.blocks), parts, request.on_progress)
+        return Applied(patch.device, len(blocks), is_golden_written=not request.is_golden_there)
 
 
-def _to_copy(request: Request, patch: Patch, golden: RawFile) -> Applied:
-    target = request.target
-    try:
-        descriptor = os.open(target, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        raise AmbassadorError(f"{target}: {error.strerror}") from error
-    try:
-        if os.path.samestat(os.fstat(descriptor), os.fstat(golden.descriptor)):
-            raise AmbassadorError(f"{target}: is the golden image itself, which is never written to; name another file")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        Undo(Path(os.path.realpath(target))).settle(descriptor)
-        if RawFile(descriptor).size != golden.size:
+def _to_copy(request: Request, patch: Patch, golden: Container, target: Path) -> Applied:
+    golden_image = RawFile(golden.descriptor)
+    mapped = golden_parts(request.golden, golden, request.on_progress)
+    bmap = find_bmap(target)
+    if bmap is not None and mapped.bmap is not None and bmap.samefile(mapped.bmap.path):
+        raise _shared(bmap, target)
+
+    def check(image: RawFile) -> None:
+        forget_cached(image.descriptor)
+        read_back(image, patch.blocks, target)
+
+    with opened(target, to_write=True, on_progress=request.on_progress) as copy:
+        image = RawFile(copy.descriptor)
+        if image.size != golden_image.size:
             raise AmbassadorError(f"{target}: is there, and no copy of the golden image: it has another size")
-        return _patched(descriptor, request, patch, golden)
-    finally:
-        os.close(descriptor)
+        blocks = _missing(image, request, patch, golden_image, mapped)
+        if bmap is None and copy.descriptor == copy.identity.descriptor:
+            write_blocks(
+                copy.descriptor, blocks, target
+            )  # half of them is what the next run goes on with: no undo file
+            check(image)
+        else:
+            copy.apply(blocks, check, patch.blocks)
+        return Applied(patch.device, len(blocks), is_golden_written=False, notes=tuple(copy.notes))
 
 
-def _patched(descriptor: int, request: Request, patch: Patch, golden: RawFile) -> Applied:
-    """Write the blocks that are not there yet. Each must be the golden image's, or, from a run before, the patch's.
+def _missing(image: RawFile, request: Request, patch: Patch, golden: RawFile, mapped: Mapped) -> Blocks:
+    """The blocks that are not there yet. Each must be the golden image's, or, from a run before, the patch's.
 
     Where the golden image has a hole, or its block map says that nothing is there, the disk may hold anything.
     """
-    image, missing = RawFile(descriptor), {}
-    mapped = Mapped(request.golden, golden)
+    missing = {}
     for offset, block in patch.blocks.items():
         found = image.read(offset, len(block))
         if found == block:
@@ -138,30 +157,27 @@ def _patched(descriptor: int, request: Request, patch: Patch, golden: RawFile) -
                 f" that of {patch.device}; nothing was written"
             )
         missing[offset] = block
-    write_blocks(descriptor, missing, request.target)
-    forget_cached(descriptor)
-    read_back(image, patch.blocks, request.target)
-    return Applied(patch.device, len(missing), is_golden_written=False)
+    return missing
 
 
-def _to_new_file(request: Request, patch: Patch, golden: RawFile) -> Applied:
-    target = request.target
-    staged = target.with_name(f".{target.name}.part")
+def _to_new_file(patch: Patch, golden: Container, target: Path) -> Applied:
+    if (bmap := find_bmap(target)) is not None:
+        raise _shared(bmap, target)
     try:
-        staged.unlink(missing_ok=True)
-        descriptor = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
-        try:
-            golden.clone_to(descriptor)
+        with new_file(target) as descriptor:
+            RawFile(golden.descriptor).clone_to(descriptor)
             write_blocks(descriptor, patch.blocks, target)
             read_back(RawFile(descriptor), patch.blocks, target)
-            staged.rename(target)
-        finally:
-            os.close(descriptor)
-            staged.unlink(missing_ok=True)
-        sync_folder(target.parent)
     except OSError as error:
         raise AmbassadorError(f"{target}: {error.strerror}") from error
     return Applied(patch.device, len(patch.blocks), is_golden_written=True)
+
+
+def _shared(bmap: Path, target: Path) -> AmbassadorError:
+    return AmbassadorError(
+        f"{bmap}: would be taken for the block map of {target.name}, which it is not: give that another name, or remove"
+        " the map; nothing was written"
+    )
 
 
 def shred_patch(path: Path) -> None:

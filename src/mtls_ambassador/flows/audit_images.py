@@ -1,6 +1,6 @@
 """All images of an order, looked at before they are shipped: each by itself, with each other, and with the manifest."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +8,7 @@ from pathlib import Path
 from cryptography import x509
 
 from mtls_ambassador.decide.audit_image import Policy, audit_image, duplicates
-from mtls_ambassador.flows.look_into_images import golden_opened, look_into_all, new_looker
-from mtls_ambassador.image.patch import SUFFIX
+from mtls_ambassador.flows.look_into_images import golden_opened, is_patch, look_into_all, new_looker
 from mtls_ambassador.image.progress import Progress, no_progress
 from mtls_ambassador.model.device_image import DeviceImage
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
@@ -18,8 +17,8 @@ from mtls_ambassador.pki import manifest
 from mtls_ambassador.pki.files import read_file
 from mtls_ambassador.pki.manifest import FILE_NAME, SIGNATURE_SUFFIX, Line
 
-IMAGES = (".sdimg", ".img", ".uefiimg", ".biosimg", ".gptimg", ".wic", ".gz", ".xz", ".zst", ".bz2", ".zip")
-"""What files in a folder are taken for images by."""
+_BESIDE = (".bmap", ".bmap.asc", ".bmap.sig")
+"""What block maps and their signatures end with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,8 @@ class Audited:
 
 def audit_images(request: Request) -> list[Audited]:
     """Look at every image. What is wrong with one is a finding; raises only for what cannot be asked at all."""
-    files = _files(request)
+    manifests = {path: _lines(path / FILE_NAME) for path in request.paths if (path / FILE_NAME).is_file()}
+    files = _files(request, manifests)
     audited = []
     with golden_opened(request.golden, request.on_progress) if request.golden else nullcontext() as golden:
         wanted = new_looker(golden, request.authorities, request.policy.now)
@@ -55,8 +55,8 @@ def audit_images(request: Request) -> list[Audited]:
     shared = duplicates(item.image for item in audited)
     for item in audited:
         _add(item, shared.get(item.image.name, []))
-    for folder in dict.fromkeys(path for path in request.paths if (path / FILE_NAME).is_file()):
-        audited += _compare(folder, [item for item in audited if item.path.parent == folder], request)
+    for folder, lines in manifests.items():
+        audited += _compare(folder, lines, [item for item in audited if item.path.parent == folder], request)
     return audited
 
 
@@ -66,46 +66,60 @@ def _add(item: Audited, findings: list[Finding]) -> None:
         item.findings = [known for known in item.findings if known.level is not Level.OK] + findings
 
 
-def _files(request: Request) -> list[Path]:
+def _files(request: Request, manifests: dict[Path, dict[str, Line]]) -> list[Path]:
     files: list[Path] = []
     for path in request.paths:
-        inside = sorted(item for item in path.iterdir() if item.is_file()) if path.is_dir() else [path]
-        taken = [item for item in inside if not path.is_dir() or item.suffix in {SUFFIX, *IMAGES}]
+        taken = _inside(path, manifests.get(path, {})) if path.is_dir() else [path]
         if not taken:
             raise AmbassadorError(f"{path}: has no image and no patch in it")
         files += taken
-    if request.golden is None and any(item.suffix == SUFFIX for item in files):
+    if request.golden is None and any(map(is_patch, files)):
         raise UsageError("patches are looked at with the image they belong to: say --golden GOLDEN")
     return files
 
 
-def _compare(folder: Path, audited: list[Audited], request: Request) -> list[Audited]:
+def _inside(folder: Path, named: Container[str]) -> list[Path]:
+    """All that may be meant to be shipped. Fails closed: no image is left out because of its name."""
+    items = [item for item in folder.iterdir() if not item.is_dir()]
+    return sorted(item for item in items if item.name in named or not _is_beside(item.name))
+
+
+def _is_beside(name: str) -> bool:
+    """Whether it is known to be no image by its name: the manifest, a block map, or hidden, such as a journal."""
+    return name.startswith((FILE_NAME, ".")) or name.lower().endswith(_BESIDE)
+
+
+def _compare(folder: Path, lines: dict[str, Line], audited: list[Audited], request: Request) -> list[Audited]:
     """Hold images against the manifest beside them; returns what it names and is not there."""
-    lines = {line.image.file: line for line in _lines(folder / FILE_NAME) if line.image is not None}
     unsigned = [] if _is_signed(folder, request.authorities) else [warn("manifest", "is not signed by our CA")]
     for item in audited:
-        line = lines.pop(item.path.name, None)
+        line = lines.get(item.path.name)
         _add(item, unsigned + ([warn("manifest", "does not know this image")] if line is None else _held(item, line)))
-    gone = [warn("image", "is in the manifest, and is not there")]
-    return [Audited(folder / name, DeviceImage(str(folder / name)), gone) for name in sorted(lines)]
+    gone = [fail("image", "is in the manifest, and is not there")]
+    there = {item.path.name for item in audited}
+    return [Audited(folder / name, DeviceImage(str(folder / name)), gone) for name in sorted(lines.keys() - there)]
 
 
 def _held(item: Audited, line: Line) -> list[Finding]:
     if line.image is None or manifest.sha256(item.path) != line.image.sha256:
         return [fail("manifest", "says another hash: the file was changed, or is damaged")]
-    certificate = item.image.certificate
-    if certificate is None or certificate.fingerprint != line.certificate_sha256.hex():
+    if item.image.fingerprints != {line.certificate_sha256.hex()}:
         return [fail("manifest", "says another certificate")]
     return []
 
 
-def _lines(path: Path) -> Iterator[Line]:
+def _lines(path: Path) -> dict[str, Line]:
+    """The lines of a manifest that are of images, by the names of their files."""
+    lines = {}
     with path.open("rb") as file:
         for number, content in enumerate(file, 1):
             try:
-                yield Line.from_json(content)
+                line = Line.from_json(content)
             except ValueError as error:
                 raise AmbassadorError(f"{path}: line {number}: {error}") from error
+            if line.image is not None:
+                lines[line.image.file] = line
+    return lines
 
 
 def _is_signed(folder: Path, authorities: tuple[x509.Certificate, ...]) -> bool:

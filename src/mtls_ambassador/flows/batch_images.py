@@ -13,17 +13,15 @@ from mtls_ambassador.flows.batch_workers import Delivered
 from mtls_ambassador.flows.edit_image import Edit
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.bmap import updated_bmap
-from mtls_ambassador.image.digest import Sha256Alike
-from mtls_ambassador.image.entry import Attributes
+from mtls_ambassador.image.digest import Sha256Alike, sha256_of
 from mtls_ambassador.image.image import Image
 from mtls_ambassador.image.layout import Roles
 from mtls_ambassador.image.overlay import Overlay, RawFile, laid_over
 from mtls_ambassador.image.patch import SUFFIX, Patch, decode_patch, patch_blocks
-from mtls_ambassador.image.template import Facts, Rule
+from mtls_ambassador.image.template import PRIVATE, Facts, Rule
 from mtls_ambassador.model.errors import AmbassadorError
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_PRIVATE = 0o600
 BMAP = ".bmap"
 
 
@@ -43,6 +41,8 @@ class NewImages:
     name: str
     """What it is called in messages."""
     golden_sha256: bytes
+    golden_size: int
+    """Bytes."""
     common: Blocks = field(repr=False)
     """Changes that are the same for all devices."""
     rules: tuple[Rule, ...] = field(repr=False)
@@ -88,9 +88,7 @@ class ImageDeliverer:
             for rule in self._wanted.rules:
                 content = rule.content(facts)
                 if content is not None:
-                    mode = _PRIVATE if rule.mode is None else rule.mode
-                    attributes = Attributes(mode, rule.uid, rule.gid, self._wanted.now)
-                    edit.put_file(rule.path, content, attributes, parents=True)
+                    put_rule(edit, rule, content, self._wanted.now)
             places = edit.content_places()
             edit.flush()
             blocks = patch_blocks(image.overlay)
@@ -119,8 +117,7 @@ class ImageDeliverer:
         name = f"{device.name}{wanted.suffix}"
         file = self._create(name)
         try:
-            if os.write(file, data) != len(data):
-                raise AmbassadorError(f"{name}: not written whole; is the disk full?")
+            _refuse_short(os.write(file, data), data, name)
         except OSError as error:
             raise AmbassadorError(f"{name}: {error.strerror}") from error
         finally:
@@ -134,7 +131,7 @@ class ImageDeliverer:
         try:
             self._raw.clone_to(file)
             for offset, block in {**self._wanted.common, **blocks}.items():
-                os.pwrite(file, block, offset)
+                _refuse_short(os.pwrite(file, block, offset), block, name)
             digest = self._digest.of(RawFile(file), min(blocks, default=0))
             if self._wanted.bmap is not None:
                 self._write_bmap(f"{name}{BMAP}", updated_bmap(self._wanted.bmap, self._base, blocks))
@@ -146,19 +143,32 @@ class ImageDeliverer:
         return digest
 
     def _write_bmap(self, name: str, text: str) -> None:
-        file = self._create(name)
+        file, data = self._create(name), text.encode()
         try:
-            os.write(file, text.encode())
+            _refuse_short(os.write(file, data), data, name)
         finally:
             os.close(file)
 
     def _create(self, name: str) -> int:
         try:
-            return os.open(name, _NEW, _PRIVATE, dir_fd=self._out)
+            return os.open(name, _NEW, PRIVATE, dir_fd=self._out)
         except FileExistsError:
             raise AmbassadorError(f"{name}: is there already and is not overwritten") from None
         except OSError as error:
             raise AmbassadorError(f"{name}: {error.strerror}") from error
+
+
+def put_rule(edit: Edit, rule: Rule, content: bytes, now: int) -> None:
+    """Put a rule's file wherever its path stands for, with what the template or the file there says of permissions."""
+    for place in edit.image.places(rule.path):
+        before = edit.image.system(place.volume).entry(place.path)
+        edit.put_at(place, content, rule.attributes(before, now), parents=True)
+
+
+def _refuse_short(written: int, data: bytes, name: str) -> None:
+    """The hash of a file is of what is in it, so that a part would count as right."""
+    if written != len(data):
+        raise AmbassadorError(f"{name}: not written whole; is the disk full?")
 
 
 def _without(blocks: Blocks, places: dict[int, bytes]) -> bytes:
@@ -178,7 +188,8 @@ class ImageOutlet(Outlet):
     def __init__(self, wanted: NewImages, facts: Mapping[str, str]) -> None:
         self._wanted = wanted
         self.new_deliverer = wanted
-        self.facts = {**facts, "golden_sha256": wanted.golden_sha256.hex(), "form": wanted.form.value}
+        own = {"golden_sha256": wanted.golden_sha256.hex(), "form": wanted.form.value, "suffix": wanted.suffix}
+        self.facts = {**facts, **own}
         self.lot, self.barrier = (64, 2048) if wanted.form is Form.PATCH else (1, 16)
 
     def file_of(self, name: str) -> str:
@@ -202,6 +213,23 @@ class ImageOutlet(Outlet):
             return Found.PART, None
         is_own = (patch.certificate_sha256, patch.golden_sha256) == (fingerprint, self._wanted.golden_sha256)
         return (Found.WHOLE, hashlib.sha256(data).digest()) if is_own else (Found.OTHER, None)
+
+    def compare(self, name: str, sha256: bytes, *, wholly: bool) -> Found:
+        """A patch is read. Of an image the size must do unless `wholly`: to read a whole order of them takes hours."""
+        path = self._wanted.out / self.file_of(name)
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return Found.PART
+        except OSError as error:
+            raise AmbassadorError(f"{path}: {error.strerror}") from error
+        try:
+            image = RawFile(file)
+            is_measured = self._wanted.form is Form.FULL and not wholly
+            is_same = image.size == self._wanted.golden_size if is_measured else sha256_of(image) == sha256
+        finally:
+            os.close(file)
+        return Found.WHOLE if is_same else Found.OTHER
 
     def remove_part(self, name: str) -> None:
         """Take away the device's file."""

@@ -19,6 +19,7 @@ from mtls_ambassador.model.revocation import serial_hex
 from mtls_ambassador.pki.files import shred_files
 from mtls_ambassador.pki.manifest import FILE_NAME, Line
 from mtls_ambassador.pki.order import OrderRow, name_fault
+from mtls_ambassador.pki.order_csv import noted_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,12 @@ def _manifest(path: Path) -> Iterator[Line]:
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
             try:
-                yield Line.from_json(text)
+                line = Line.from_json(text)
             except ValueError as error:
                 raise AmbassadorError(f"{path}: line {number}: {error}") from error
+            if fault := noted_fault(line.identity, line.device_type):
+                raise AmbassadorError(f"{path}: line {number}: {fault}")
+            yield line
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ class DeviceReader:
         return self._deliverer.deliver(self._held.popleft())
 
     def _read(self, task: Task) -> tuple[Made, DeviceFiles]:
-        certificate, key = (self._bytes(task.name, file) for file in (CERTIFICATE, KEY))
+        certificate, key = (_bytes(self._folder / task.name / file) for file in (CERTIFICATE, KEY))
         parsed = _checked(certificate, key, self._folder / task.name)
         der = parsed.public_bytes(Encoding.DER)
         spki = parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -123,12 +127,12 @@ class DeviceReader:
         )
         return made, files
 
-    def _bytes(self, name: str, file: str) -> bytes:
-        path = self._folder / name / file
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise AmbassadorError(f"{path}: {error.strerror}") from error
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AmbassadorError(f"{path}: {error.strerror}") from error
 
 
 def _checked(certificate: bytes, key: bytes, folder: Path) -> x509.Certificate:
@@ -150,11 +154,42 @@ def _checked(certificate: bytes, key: bytes, folder: Path) -> x509.Certificate:
     return parsed
 
 
+def pair_fault(folder: Path, line: Line, *, is_key_to_go: bool) -> str | None:
+    """What in a device's folder is another than in its image; None when nothing is.
+
+    The key is looked at when it is about to be removed.
+    """
+    place = folder / line.name
+    if not _is_certificate_of(_bytes(place / CERTIFICATE), line.certificate_sha256):
+        return f"{place / CERTIFICATE}: is another certificate than the one in the image of {line.name}"
+    if is_key_to_go and not _is_key_of(_bytes(place / KEY), line.public_key_sha256):
+        return f"{place / KEY}: is another key than the one in the image of {line.name}"
+    return None
+
+
+def _is_certificate_of(pem: bytes, sha256: bytes) -> bool:
+    try:
+        return hashlib.sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)).digest() == sha256
+    except ValueError:
+        return False
+
+
+def _is_key_of(pem: bytes, spki_sha256: bytes) -> bool:
+    """Whether it is the key, or the noise that is left of one when its removal was interrupted."""
+    try:
+        # Compared and not used: to check the primes of an RSA key takes long.
+        key = load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
+    except (ValueError, TypeError):
+        return b"-----BEGIN" not in pem
+    spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).digest() == spki_sha256
+
+
 def shred_keys(folder: Path, names: Sequence[str]) -> int:
     """Overwrite and remove the private keys of these devices; returns how many there were."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return shred_files(descriptor, [path for name in names if (path := folder / name / KEY).exists()])
+        return shred_files(descriptor, [path for name in names if os.path.lexists(path := folder / name / KEY)])
     except OSError as error:
         raise AmbassadorError(f"{error.filename or folder}: {error.strerror}; run it again") from error
     finally:

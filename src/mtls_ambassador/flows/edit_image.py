@@ -7,7 +7,7 @@ from pathlib import Path
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.check import faults_of
 from mtls_ambassador.image.container import opened
-from mtls_ambassador.image.entry import Attributes, FileSystem, Kind, Parts, text
+from mtls_ambassador.image.entry import Attributes, FileSystem, Kind, Parts, Permissions, text
 from mtls_ambassador.image.image import ANY, Image, Selector
 from mtls_ambassador.image.layout import Volume
 from mtls_ambassador.image.overlay import RawFile, Readable
@@ -88,6 +88,20 @@ class Edit:
             self._make_folders(place.volume, place.path[:-1], attributes.mtime)
             self._make_folder(place, attributes)
 
+    def install_folder(self, path: Parts, said: Permissions, now: int) -> None:
+        """As `make_folder`; one that is there already gets what is said of mode and owner."""
+        for place in self._places(path, follow_last=True):
+            system = self.image.system(place.volume)
+            old = system.entry(place.path)
+            if old is None or old.kind is not Kind.FOLDER:
+                self._make_folders(place.volume, place.path[:-1], now)
+                self._make_folder(place, said.over(Attributes(FOLDER_MODE, 0, 0, now)))
+            elif said == Permissions():
+                self.told.append(f"{self.image.at(place)} was there and stays as it is; -m, -o and -g change that")
+            else:
+                self.attributes[place] = said.over(Attributes(old.mode, old.uid, old.gid, old.mtime))
+                system.set_permissions(place.path, self.attributes[place])
+
     def remove(self, path: Parts, *, recursive: bool) -> None:
         """Remove a file or link, or with `recursive` a folder and all in it, wherever it is."""
         places = self._places(path)
@@ -124,9 +138,20 @@ class Edit:
             raise AmbassadorError(f"{self.image.name}: {volume.where} {fault}")
 
     def _is_folder(self, path: Parts) -> bool:
+        """Raises AmbassadorError when it is one in A and not in B: the file would have another name in each."""
         places = self.image.places(path, self.selector, follow_last=True)
         entries = [self.image.system(place.volume).entry(place.path) for place in places]
-        return all(entry is not None and entry.kind is Kind.FOLDER for entry in entries)
+        folders = [entry is not None and entry.kind is Kind.FOLDER for entry in entries]
+        if any(folders) and not all(folders):
+            one, other = (
+                f"{at.volume.where}: {text(at.path)}"
+                for at in (places[folders.index(True)], places[folders.index(False)])
+            )
+            raise AmbassadorError(
+                f"{self._name(path)} is a folder in one root file system ({one}) and not in the other ({other}); end"
+                " the path with / or make both alike"
+            )
+        return all(folders)
 
     def _make_folders(self, volume: Volume, path: Parts, now: int) -> None:
         for depth in range(1, len(path) + 1):

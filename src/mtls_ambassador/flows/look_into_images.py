@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_ambassador.flows.golden_image import golden_sha256
-from mtls_ambassador.flows.image_facts import Measure, image_facts
+from mtls_ambassador.flows.image_facts import image_facts
 from mtls_ambassador.flows.read_image import image_to_read
 from mtls_ambassador.image.container import opened
 from mtls_ambassador.image.image import Image
@@ -22,6 +22,7 @@ from mtls_ambassador.image.patch import SUFFIX, decode_patch
 from mtls_ambassador.image.progress import Progress, no_progress
 from mtls_ambassador.model.device_image import DeviceImage
 from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.pki.device_pem import Measure
 from mtls_ambassador.pki.files import read_file
 
 _FEW = 200
@@ -43,7 +44,7 @@ class Golden:
 def golden_opened(path: Path, on_progress: Progress) -> Iterator[Golden]:
     """Open the golden image and find its hash."""
     with opened(path, to_write=False, on_progress=on_progress) as container:
-        found = golden_sha256(path, RawFile(container.descriptor), on_progress)
+        found = golden_sha256(container, on_progress)
         yield Golden(str(path), f"/proc/{os.getpid()}/fd/{container.descriptor}", found)
 
 
@@ -70,20 +71,33 @@ class Looker:
     def look(self, path: Path, on_progress: Progress = no_progress) -> DeviceImage:
         """What is in one. What is wrong with it is a fact too: nothing is raised."""
         try:
-            if path.suffix == SUFFIX:
+            if is_patch(path):
                 return self._look_at_patch(path)
             with image_to_read(path, on_progress) as image:
                 return image_facts(image, str(path), self._measure)
         except AmbassadorError as error:
             return DeviceImage(str(path), fault=str(error))
+        except Exception as error:  # noqa: BLE001 - one that is damaged in an unforeseen way must not hide the others
+            return DeviceImage(str(path), fault=f"could not be looked at: {type(error).__name__}")
 
     def _look_at_patch(self, path: Path) -> DeviceImage:
+        if path.is_fifo():  # which would be waited for
+            raise AmbassadorError(f"{path}: is no file")
         patch = decode_patch(read_file(path, "the patch"), str(path))
         if self._golden is None or patch.golden_sha256 != self._golden.sha256:
             name = self._golden.name if self._golden is not None else "any image named here"
             raise AmbassadorError(f"is no patch to {name}, but to another golden image")
         with self._image.again(laid_over(self._raw, patch.blocks)) as image:
-            return image_facts(image, str(path), self._measure)
+            found = image_facts(image, str(path), self._measure)
+        if found.fingerprints <= {"", patch.certificate_sha256.hex()}:
+            return found  # a certificate that is missing is told anyway
+        fault = f"the patch says that it is {patch.device}'s, and puts another certificate into the image"
+        return replace(found, faults=(*found.faults, fault))
+
+
+def is_patch(path: Path) -> bool:
+    """Whether a file is a patch, by its name."""
+    return path.suffix.lower() == SUFFIX
 
 
 def new_looker(golden: Golden | None, authorities: tuple[x509.Certificate, ...], now: dt.datetime) -> NewLooker:

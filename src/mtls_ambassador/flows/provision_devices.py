@@ -1,7 +1,8 @@
 """Images of devices whose keys and certificates were made before: no CA and no records of one are needed here.
 
 What is done stands in a journal in the folder of the images: one line a device, on the disk before its key may be
-removed. A run that was killed is finished by the next one; once all is done the journal's lines are the manifest's.
+removed; a line without an image takes back the one before it. A run that was killed is finished by the next one; once
+all is done the journal's lines are the manifest's.
 """
 
 import datetime as dt
@@ -10,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography import x509
@@ -19,6 +20,7 @@ from mtls_ambassador.flows.batch_manifest import write_lines
 from mtls_ambassador.flows.batch_run import Outcome, Run, Work
 from mtls_ambassador.flows.batch_workers import Made
 from mtls_ambassador.flows.device_folders import shred_keys
+from mtls_ambassador.flows.made_before import MadeBefore
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki.manifest import Line
 from mtls_ambassador.pki.order import OrderRow
@@ -79,27 +81,28 @@ class DeviceRecords:
         return Line(made.name, certificate.serial_number, *hashes, *dates, row.identity, row.device_type, note)
 
 
-def provision_devices(work: Work, out: Path, shred: Path | None) -> Outcome:
-    """Make what is not made yet of the images of devices that have keys and certificates.
+def provision_devices(work: Work, folder: Path, out: Path, *, shred: bool) -> Outcome:
+    """Make what is not made yet of the images of devices that have keys and certificates in `folder`.
 
-    Raises AmbassadorError when something failed; the same call again goes on from there.
+    With `shred` each key is removed once its image is on the disk. Raises AmbassadorError when something failed; the
+    same call again goes on from there.
     """
     with _journal(out) as file:
-        records = DeviceRecords(work, file, shred)
-        _recall(records, out)
+        records = DeviceRecords(work, file, folder if shred else None)
+        _recall(records, MadeBefore(folder, out, work.outlet, is_shredding=shred))
+        if shred:  # what a run that was killed, or one without it, left
+            shred_keys(folder, list(records.done))
         outcome = Outcome(out.name, 0, work.order.quantity, done_before=len(records.done))
         if not outcome.is_finished:
             Run(work, records, outcome, records.take).go()
-        if shred is not None:  # of a run that was killed before it came to that
-            shred_keys(shred, list(records.done))
         if outcome.is_finished and work.manifest is not None:
             write_lines((records.done[row.name] for row in work.order.rows()), work.manifest, None)
         return outcome
 
 
-def _recall(records: DeviceRecords, out: Path) -> None:
-    """Read the journal, or begin it. Raises AmbassadorError when it is of other images."""
-    path = out / JOURNAL
+def _recall(records: DeviceRecords, made_before: MadeBefore) -> None:
+    """Read the journal, or begin it. Raises AmbassadorError when it is of other images, or these were changed."""
+    out, path = made_before.out, made_before.out / JOURNAL
     facts = dict(sorted(records.work.outlet.facts.items()))
     whole, newline, _ = path.read_bytes().rpartition(b"\n")
     if not newline:
@@ -117,10 +120,16 @@ def _recall(records: DeviceRecords, out: Path) -> None:
         raise AmbassadorError(f"{path}: cannot be read: {error}") from error
     if not is_same:
         raise AmbassadorError(
-            f"{out}: was begun with another golden image, template, address, CA or format; use another --out for these"
+            f"{out}: was begun with another golden image (or ending of its name), template, address, CA or format;"
+            " use another --out for these"
         )
     wanted = {row.name for row in records.work.order.rows()}
-    records.done = {line.name: line for line in known if line.name in wanted}
+    last = {line.name: line for line in known if line.name in wanted}
+    there = {name: line for name, line in last.items() if line.image is not None}
+    gone = {line.name: line for line in made_before.gone(there.values())}
+    if gone:  # taken back first: what a run killed after this leaves has another hash than these lines say
+        _append(records.file, "".join(replace(line, image=None).to_json() for line in gone.values()))
+    records.done = {name: line for name, line in there.items() if name not in gone}
     records.owners = {line.public_key_sha256: line.name for line in known}
 
 

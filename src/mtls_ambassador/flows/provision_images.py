@@ -2,29 +2,28 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mtls_ambassador.flows.batch_images import Form, ImageOutlet, NewImages, image_suffix
+from mtls_ambassador.flows.batch_images import Form, ImageOutlet, NewImages, image_suffix, put_rule
 from mtls_ambassador.flows.edit_image import Edit, UnsoundError
 from mtls_ambassador.flows.golden_image import golden_sha256
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.bmap_file import new_bmap
 from mtls_ambassador.image.container import opened
-from mtls_ambassador.image.entry import Attributes, Entry, Kind, text
+from mtls_ambassador.image.entry import Kind, text
 from mtls_ambassador.image.image import Image
 from mtls_ambassador.image.overlay import Overlay, RawFile
 from mtls_ambassador.image.patch import patch_blocks
 from mtls_ambassador.image.progress import Progress
 from mtls_ambassador.image.superblock import Fat
 from mtls_ambassador.image.template import Facts, Rule, Source, Template, check_order
+from mtls_ambassador.image.tree import Place
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.pki.mender_conf import merge
 from mtls_ambassador.pki.order import Order
-
-_PRIVATE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,8 @@ class Plan:
     @property
     def facts(self) -> dict[str, str]:
         """What makes the images other ones when it changes."""
-        said = repr((self.template, self.server_url, self.server_ca)).encode()
+        files = tuple(rule.fixed for rule in self.template.rules)  # which no rule shows
+        said = repr((self.template, files, self.server_url, self.server_ca)).encode()
         return {"images": hashlib.sha256(said).hexdigest()}
 
 
@@ -62,7 +62,8 @@ def image_outlet(golden: Path, plan: Plan, order: Order, out: Path, on_progress:
             # By this process, so that what is unpacked and has no name can be opened by the workers too.
             golden=f"/proc/{os.getpid()}/fd/{container.descriptor}",
             name=str(golden),
-            golden_sha256=golden_sha256(golden, raw, on_progress),
+            golden_sha256=golden_sha256(container, on_progress),
+            golden_size=raw.size,
             common=common,
             rules=tuple(rule for rule in plan.template.rules if rule.is_own),
             roles=plan.template.roles,
@@ -84,12 +85,12 @@ def common_blocks(raw: RawFile, name: str, plan: Plan) -> Blocks:
     """The blocks that change alike for every device: mender.conf, the CA, and what else is no device's own."""
     with Image(Overlay(raw), name, plan.now, plan.template.roles) as image:
         edit = Edit(image)
+        _refuse_places(image, plan.template.rules)
         for rule in plan.template.rules:
-            _refuse_place(image, rule)
             if rule.source is Source.CONFIGURATION:
                 _put_configuration(edit, rule, plan)
             elif not rule.is_own and (content := _common_content(rule, plan)) is not None:
-                edit.put_file(rule.path, content, _attributes(rule, None, plan.now), parents=True)
+                put_rule(edit, rule, content, plan.now)
         edit.flush()
         blocks = patch_blocks(image.overlay)
         try:
@@ -99,16 +100,36 @@ def common_blocks(raw: RawFile, name: str, plan: Plan) -> Blocks:
     return blocks
 
 
-def _refuse_place(image: Image, rule: Rule) -> None:
-    for place in image.places(rule.path):
-        if rule.source is Source.KEY and isinstance(place.volume.system, Fat):
-            raise AmbassadorError(
-                f"{image.name}:{text(rule.path)} is on FAT, which keeps no permissions: every user of the device could"
-                " read its private key"
-            )
-        entry = image.system(place.volume).entry(place.path)
-        if entry is not None and entry.kind is Kind.FOLDER:
-            raise AmbassadorError(f"{image.name}:{text(rule.path)} is a folder, and shall be a file")
+def _refuse_places(image: Image, rules: Sequence[Rule]) -> None:
+    """Before anything is put: a link to be replaced could still lead two paths to one file."""
+    taken: dict[Place, Rule] = {}
+    for rule in rules:
+        for place in image.places(rule.path):
+            _refuse_place(image, rule, place)
+            other = taken.setdefault(_alike(place), rule)
+            if other is not rule:
+                raise AmbassadorError(
+                    f"{image.name}:{text(rule.path)} and {text(other.path)} are the same file in this image"
+                    f" ({image.at(place)}): one would overwrite the other; each needs a place of its own"
+                )
+
+
+def _alike(place: Place) -> Place:
+    """The same for all names that FAT takes for one."""
+    if isinstance(place.volume.system, Fat):
+        return Place(place.volume, tuple(name.casefold() for name in place.path))
+    return place
+
+
+def _refuse_place(image: Image, rule: Rule, place: Place) -> None:
+    if rule.source is Source.KEY and isinstance(place.volume.system, Fat):
+        raise AmbassadorError(
+            f"{image.name}:{text(rule.path)} is on FAT, which keeps no permissions: every user of the device could"
+            " read its private key"
+        )
+    entry = image.system(place.volume).entry(place.path)
+    if entry is not None and entry.kind is Kind.FOLDER:
+        raise AmbassadorError(f"{image.name}:{text(rule.path)} is a folder, and shall be a file")
 
 
 def _common_content(rule: Rule, plan: Plan) -> bytes | None:
@@ -136,7 +157,7 @@ def _put_configuration(edit: Edit, rule: Rule, plan: Plan) -> None:
             server_certificate=ca,
             source=source,
         )
-        edit.put_at(place, content.encode(), _attributes(rule, entry, plan.now), parents=True)
+        edit.put_at(place, content.encode(), rule.attributes(entry, plan.now), parents=True)
 
 
 def _decoded(content: bytes | None, source: str) -> str | None:
@@ -144,11 +165,3 @@ def _decoded(content: bytes | None, source: str) -> str | None:
         return None if content is None else content.decode()
     except UnicodeDecodeError as error:
         raise AmbassadorError(f"{source}: is not UTF-8 text") from error
-
-
-def _attributes(rule: Rule, entry: Entry | None, now: int) -> Attributes:
-    if rule.mode is not None:
-        return Attributes(rule.mode, rule.uid, rule.gid, now)
-    if entry is not None and entry.kind is Kind.FILE:
-        return Attributes(entry.mode, entry.uid, entry.gid, now)
-    return Attributes(_PRIVATE, rule.uid, rule.gid, now)

@@ -70,15 +70,16 @@ def listed(image: Image, path: Parts, selector: Selector = ANY) -> list[Entry]:
     return system.entries(place.path) if entry.kind is Kind.FOLDER else [entry]
 
 
-def save(file: ImageFile, target: Path) -> None:
-    """Write it to a file of this machine, with its permissions, whole or not at all.
+def save(file: ImageFile, target: Path, name: str) -> None:
+    """Write it to a file of this machine, with its permissions, whole or not at all; in a folder to the file `name`.
 
+    `name` is the one that was asked for: links of the image must not choose which file of this machine is replaced.
     What comes from FAT, which has no permissions, is for its owner alone: it may be a key.
     """
     mode = file.entry.mode & 0o777 if file.system.type != "vfat" else _PRIVATE
     try:
         if target.is_dir():
-            target /= file.path[-1]
+            target /= name
         if target.exists() and not target.is_file():
             raise AmbassadorError(f"{target}: is no file, and is not replaced by one; `-` is standard output")
         place = Path(os.path.realpath(target))  # a link, such as /dev/stdout, stays one

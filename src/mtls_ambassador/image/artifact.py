@@ -45,6 +45,9 @@ class Artifact:
         """The file system."""
         return payload(file, read_parts(file))
 
+    def refuse_pack(self, file: BinaryIO) -> None:
+        """What does not fit is left out, or made anew."""
+
     def pack(self, file: BinaryIO, raw: RawFile, chunks: Iterable[bytes], out: BinaryIO) -> list[str]:
         """Write the artifact anew, with the checksums of the new payload, as `mender-artifact` does; unsigned."""
         parts = read_parts(file)

@@ -8,9 +8,11 @@ import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from mtls_ambassador.image.artifact_tar import FAULTS, members
 from mtls_ambassador.image.packing import packing_of
 from mtls_ambassador.image.unpack import unpacked
 from mtls_ambassador.model.errors import AmbassadorError
@@ -55,7 +57,7 @@ def read_parts(file: BinaryIO) -> Parts:
     file.seek(0)
     try:
         parts = _read_parts(file)
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except FAULTS as error:
         raise AmbassadorError(f"is a Mender artifact that is damaged or cut off: {error}") from error
     for member in (parts.small[0], parts.packed_header()):
         compare(parts, member.info.name, hashlib.sha256(member.content).hexdigest())
@@ -64,15 +66,12 @@ def read_parts(file: BinaryIO) -> Parts:
 
 
 def _read_parts(file: BinaryIO) -> Parts:
-    with tarfile.open(fileobj=file, mode="r:") as tar:
-        members = list(tar)
-        file.seek(tar.offset)
-        if any(chunk.strip(b"\0") for chunk in iter(lambda: file.read(_CHUNK), b"")):
-            raise AmbassadorError(
-                "is a Mender artifact with something behind its end which would be lost; is it damaged?"
-            )
-        small = {info.name: _member(tar, info) for info in members if not info.name.startswith("data/")}
-    data = [info for info in members if info.name.startswith("data/")]
+    found, end = members(file)
+    file.seek(end)
+    if any(chunk.strip(b"\0") for chunk in iter(lambda: file.read(_CHUNK), b"")):
+        raise AmbassadorError("is a Mender artifact with something behind its end which would be lost; is it damaged?")
+    data = [info for info in found if info.name.startswith("data/")]
+    small = {member.info.name: member for member in _contents(file, [info for info in found if info not in data])}
     if _json(small["version"].content, "version") != _FORMAT:
         raise AmbassadorError("is a Mender artifact, but not of format version 3")
     if any("augment" in name for name in small):
@@ -84,11 +83,15 @@ def _read_parts(file: BinaryIO) -> Parts:
     return Parts(tuple(small.values()), header, manifest, data[0])
 
 
-def _member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
-    content = tar.extractfile(info)
-    if content is None or info.size > _MOST:
-        raise AmbassadorError(f"is a Mender artifact whose {info.name} is no file of reasonable size")
-    return Member(info, content.read())
+def _contents(file: BinaryIO, infos: list[tarfile.TarInfo]) -> Iterator[Member]:
+    if sum(info.size for info in infos) > _MOST:
+        raise AmbassadorError("is a Mender artifact with more in it beside the payload than is reasonable")
+    for info in infos:
+        file.seek(info.offset_data)
+        content = file.read(info.size)
+        if len(content) < info.size:
+            raise EOFError(f"{info.name} ends too early")
+        yield Member(info, content)
 
 
 def _header(content: bytes) -> tuple[Member, ...]:
@@ -98,8 +101,8 @@ def _header(content: bytes) -> tuple[Member, ...]:
         plain += chunk
         if len(plain) > _MOST:
             raise AmbassadorError("is a Mender artifact with a header of no reasonable size")
-    with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as tar:
-        return tuple(_member(tar, info) for info in tar)
+    tar = io.BytesIO(plain)
+    return tuple(_contents(tar, members(tar)[0]))
 
 
 def _manifest(content: bytes) -> dict[str, str]:

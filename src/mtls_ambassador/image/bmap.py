@@ -60,11 +60,16 @@ class _Checksums:
         return replace(span, checksum=self._of(self._new, span.first, span.last))
 
     def _of(self, image: Readable, first: int, last: int) -> str:
-        digest: Any = hashlib.new(self._bmap.algorithm or "")
-        end = min((last + 1) * self._bmap.block_size, image.size)
-        for at in range(first * self._bmap.block_size, end, _CHUNK):
-            digest.update(image.read(at, min(_CHUNK, end - at)))
-        return str(digest.hexdigest())
+        return checksum_of(self._bmap, image, first, last)
+
+
+def checksum_of(bmap: Bmap, image: Readable, first: int, last: int) -> str:
+    """Of blocks of `image`, as a map of this kind has it."""
+    digest: Any = hashlib.new(bmap.algorithm or "")
+    end = min((last + 1) * bmap.block_size, image.size)
+    for at in range(first * bmap.block_size, end, _CHUNK):
+        digest.update(image.read(at, min(_CHUNK, end - at)))
+    return str(digest.hexdigest())
 
 
 def _spans(bmap: Bmap, touched: list[int], checksums: _Checksums) -> list[Span]:

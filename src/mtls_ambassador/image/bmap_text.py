@@ -8,10 +8,11 @@ from xml.etree import ElementTree as ET
 
 from mtls_ambassador.model.errors import AmbassadorError
 
-_MOST = 16 << 20
-"""Characters of a map; one range takes about a hundred."""
+MAX_SIZE = 16 << 20
+"""Bytes of a map; one range takes about a hundred."""
 _NEWEST = 2
 _FIRST_CHECKSUMS, _ANY_CHECKSUMS = (1, 3), (1, 4)
+_ALGORITHMS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 _SIZES = ("KiB", "MiB", "GiB", "TiB")
 
 
@@ -69,7 +70,7 @@ def parse_bmap(text: str) -> Bmap:
     """Read a map. Raises AmbassadorError for what bmaptool would not take, or not take in whole."""
     if text.startswith("-----BEGIN PGP"):
         raise AmbassadorError("is signed, and cannot be changed with the image without losing that")
-    if len(text) > _MOST or "<!DOCTYPE" in text or "<!ENTITY" in text:
+    if len(text) > MAX_SIZE or "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise AmbassadorError("is no block map of bmaptool")
     try:
         bmap = _parsed(ET.fromstring(text))  # noqa: S314 - no entities, by the line above
@@ -87,7 +88,8 @@ def _parsed(root: ET.Element) -> Bmap:
     algorithm = None
     if version >= _ANY_CHECKSUMS:
         algorithm = (root.findtext("ChecksumType") or "").strip()
-        hashlib.new(algorithm)
+        if algorithm not in _ALGORITHMS:
+            raise ValueError(f"ChecksumType is {algorithm!r}, and none of {', '.join(_ALGORITHMS)}")
     elif version == _FIRST_CHECKSUMS:
         algorithm = "sha1"
     bmap = Bmap(version, _number(root, "ImageSize"), _number(root, "BlockSize"), algorithm, ())
@@ -131,8 +133,11 @@ def _with_own_checksum(bmap: Bmap, text: str) -> str:
 
 
 def _filled(text: str, element: str, value: str) -> str:
-    """The text with another value in an element that has no others in it."""
-    pattern = rf"(<{element}>\s*)[0-9A-Za-z]*(\s*</{element}>)"
+    """The text with another value in an element that has no others in it.
+
+    Here as below nothing is tried twice: in a map made for that, it would take hours.
+    """
+    pattern = rf"(<{element}>\s*+)[0-9A-Za-z]*+(\s*+</{element}>)"
     new, count = re.subn(pattern, lambda found: found[1] + value + found[2], text)
     if count != 1:
         raise AmbassadorError(f"is no block map of bmaptool: {element} is not there once")
@@ -142,15 +147,21 @@ def _filled(text: str, element: str, value: str) -> str:
 def rewritten(text: str, bmap: Bmap) -> str:
     """The text with the ranges of `bmap`, and what follows from them."""
     lines = "".join(f"        {_line(span, bmap.attribute)}\n" for span in bmap.spans)
-    element = f"<BlockMap>\n{lines}    </BlockMap>"
-    new = re.sub(r"<BlockMap>.*?</BlockMap>", lambda _: element, text, flags=re.DOTALL)
+    before, _, rest = text.partition("<BlockMap>")
+    new = f"{before}<BlockMap>\n{lines}    </BlockMap>{rest.partition('</BlockMap>')[2]}"
     new = _filled(new, "MappedBlocksCount", str(bmap.mapped))
     said = f"{_sized(bmap.mapped * bmap.block_size)} or {100 * bmap.mapped / bmap.blocks:.1f}%"
-    new = re.sub(r"(<!-- Count of mapped blocks: )[^>]*?( *-->)", lambda found: found[1] + said + found[2], new)
+    new = re.sub(r"(<!-- Count of mapped blocks: )([^<>]*+)(?=>)", lambda found: found[1] + _said(said, found[2]), new)
     new = _with_own_checksum(bmap, new)
     if parse_bmap(new) != bmap:
         raise AmbassadorError("cannot be changed: it is written in another way than bmaptool writes it")
     return new
+
+
+def _said(new: str, old: str) -> str:
+    """What a comment says instead, with as many blanks behind it as before."""
+    text = old.removesuffix("--")
+    return new + text[len(text.rstrip(" ")) :] + old[len(text) :]
 
 
 def _line(span: Span, attribute: str) -> str:

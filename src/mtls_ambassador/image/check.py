@@ -7,7 +7,7 @@ import subprocess
 from mtls_ambassador.image.layout import Volume
 from mtls_ambassador.image.overlay import RawFile, Readable
 from mtls_ambassador.image.partition_table import Partition
-from mtls_ambassador.image.superblock import Ext
+from mtls_ambassador.image.superblock import Ext, Fat
 from mtls_ambassador.model.errors import AmbassadorError
 
 _UNSOUND = "? no"
@@ -42,6 +42,8 @@ def faults_of(image: Readable, volume: Volume) -> list[str]:
 
 def _faults_of(image: Readable, volume: Volume) -> list[str]:
     partition = volume.partition
+    if not isinstance(volume.system, Ext | Fat):
+        raise AmbassadorError("only ext2, ext3, ext4 and FAT have a checker here")
     if isinstance(volume.system, Ext):
         if isinstance(image, RawFile):
             return _e2fsck(image.descriptor, partition.start)

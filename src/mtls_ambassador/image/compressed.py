@@ -20,6 +20,9 @@ class Compressed:
         """The image."""
         return unpacked(self._packing, file)
 
+    def refuse_pack(self, file: BinaryIO) -> None:
+        """Nothing is beside it."""
+
     def pack(self, file: BinaryIO, raw: RawFile, chunks: Iterable[bytes], out: BinaryIO) -> list[str]:
         """Compress in the same way, at the level that the compressor takes by itself where the file does not tell."""
         del raw

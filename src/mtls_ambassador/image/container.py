@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.bmap_path import find_bmap
+from mtls_ambassador.image.identity import Identity
 from mtls_ambassador.image.overlay import RawFile
 from mtls_ambassador.image.progress import Progress, no_progress
 from mtls_ambassador.image.undo import Undo
@@ -30,6 +31,8 @@ class Container(Protocol):
 
     notes: list[str]
     """After `apply`: what a person should know of what was done."""
+    identity: Identity
+    """Of the file itself, the packed one if it is packed, from before anything was read of it."""
 
     @property
     def descriptor(self) -> int:
@@ -52,8 +55,8 @@ class Plain:
 
     is_rootfs = False
 
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path, self._descriptor = path, descriptor
+    def __init__(self, path: Path, identity: Identity) -> None:
+        self._path, self._descriptor, self.identity = path, identity.descriptor, identity
         self.notes: list[str] = []
 
     @property
@@ -105,9 +108,9 @@ def opened(
         raise AmbassadorError(f"{path}: {error.strerror}") from error
     with _locked(path, on_progress, to_write=to_write) as descriptor:
         Undo(path).settle(descriptor)
-        wrapping = _wrapping(path, descriptor)
+        identity, wrapping = Identity(descriptor), _wrapping(path, descriptor)
         if wrapping is None:
-            yield Plain(path, descriptor)
+            yield Plain(path, identity)
             return
         if wrapping.is_rootfs and not artifacts:
             raise AmbassadorError(
@@ -115,7 +118,7 @@ def opened(
             )
         from mtls_ambassador.image.unpacked import unpacked_image  # noqa: PLC0415 - seldom needed
 
-        with unpacked_image(path, descriptor, wrapping, on_progress, to_write=to_write) as image:
+        with unpacked_image(path, identity, wrapping, on_progress, to_write=to_write) as image:
             yield image
 
 

@@ -34,6 +34,21 @@ class Attributes:
 
 
 @dataclass(frozen=True, slots=True)
+class Permissions:
+    """What a person says of mode and owner; None where nothing is said."""
+
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+    def over(self, other: Attributes) -> Attributes:
+        """`other` with what is said instead."""
+        mode = other.mode if self.mode is None else self.mode
+        uid = other.uid if self.uid is None else self.uid
+        return Attributes(mode, uid, other.gid if self.gid is None else self.gid, other.mtime)
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A file, folder or link as it is."""
 
@@ -76,6 +91,9 @@ class FileSystem(Protocol):
 
     def make_folder(self, path: Parts, attributes: Attributes) -> None:
         """Make a folder in a folder that is there. Nothing of this name may be there."""
+
+    def set_permissions(self, path: Parts, attributes: Attributes) -> None:
+        """Set mode and owner of what is there."""
 
     def remove(self, path: Parts) -> None:
         """Remove a file, a link, or a folder with all in it."""

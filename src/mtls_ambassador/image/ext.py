@@ -20,6 +20,7 @@ from mtls_ambassador.image.ext_library import (
     FILE_ENTRY,
     HANDLE,
     INODE,
+    ITERATE_ABORT,
     NO_FILE,
     NO_FOLDER,
     NO_SPACE_IN_FOLDER,
@@ -30,6 +31,8 @@ from mtls_ambassador.image.superblock import Ext
 from mtls_ambassador.model.errors import AmbassadorError
 
 _ROOT = 2
+_LONGEST_TARGET = 4096
+"""Bytes of a link's target, as Linux has it (PATH_MAX)."""
 
 
 class ExtFileSystem:
@@ -103,6 +106,15 @@ class ExtFileSystem:
         """With those parts of the times for which there is room only once the library has made the inode."""
         data = self._handle.read(inode)
         data.set_attributes(kind, attributes)
+        self._handle.write(inode, data)
+
+    def set_permissions(self, path: Parts, attributes: Attributes) -> None:
+        """Set mode and owner of what is there."""
+        self._handle.open(to_write=True)
+        inode = self._get(path)
+        data = self._handle.read(inode)
+        data.set_permissions(attributes)
+        data.touch_inode(self._now)
         self._handle.write(inode, data)
 
     def remove(self, path: Parts) -> None:
@@ -194,25 +206,32 @@ class ExtFileSystem:
         data = self._handle.read(inode)
         target = b""
         if data.kind is Kind.LINK:
+            if data.size > _LONGEST_TARGET:
+                raise AmbassadorError(f"{self._handle.at(path)} is a link to a path of {data.size} bytes: damaged")
             small = data.small_target
             target = b"".join(read_content(self._handle, inode, path)) if small is None else small
         return Entry(name, data.kind, data.mode, data.uid, data.gid, data.size, data.mtime, os.fsdecode(target))
 
     def _listed(self, inode: int, path: Parts) -> list[tuple[str, int]]:
-        found: list[tuple[str, int]] = []
+        found, twice = dict[str, int](), list[str]()
 
         def take(*args: int) -> int:
             entry = args[2]
             number, name_length = c.c_uint32.from_address(entry).value, c.c_uint8.from_address(entry + 6).value
-            name = c.string_at(entry + 8, name_length)
-            if name not in {b".", b".."}:
-                found.append((os.fsdecode(name), number))
+            name = os.fsdecode(c.string_at(entry + 8, name_length))
+            if name in found:  # a folder whose blocks lead in a circle has no end
+                twice.append(name)
+                return ITERATE_ABORT
+            if name not in {".", ".."}:
+                found[name] = number
             return 0
 
         if self._handle.read(inode).kind is not Kind.FOLDER:
             raise AmbassadorError(f"{self._handle.at(path)} is no folder")
         self._handle.call(path, "ext2fs_dir_iterate2", inode, 0, None, EACH_ENTRY(take), None)
-        return found
+        if twice:
+            raise AmbassadorError(f"{self._handle.at((*path, twice[0]))} is in its folder twice: damaged")
+        return list(found.items())
 
     def _link(self, path: Parts, name: str, parent: int, *args: object) -> None:
         """Call a function that makes an entry in a folder; once more with a larger folder when this is full."""

@@ -16,18 +16,22 @@ from mtls_ambassador.image.ext_library import (
     SET_BLOCK_SIZE,
     STATISTICS,
     Channel,
+    Library,
     Manager,
 )
 from mtls_ambassador.image.overlay import Region
+from mtls_ambassador.model.errors import AmbassadorError
 
 _EIO = 5
+_SPARE = 64 << 20
+"""Bytes that one call may read beside twice the file system: a small one's blocks are read many times."""
 
 
 class RegionDevice:
     """Callbacks of the library. What goes wrong in one is kept in `error`, because no exception passes through C."""
 
-    def __init__(self, region: Region) -> None:
-        self._region = region
+    def __init__(self, region: Region, library: Library) -> None:
+        self._region, self._library = region, library
         self._channel = Channel(magic=MAGIC_CHANNEL, name=b"image", block_size=1024, refcount=1)
         self.error: Exception | None = None
         self.manager = Manager(
@@ -66,12 +70,21 @@ class RegionDevice:
 
     def _read(self, channel: object, block: int, count: int, data: int) -> int:
         del channel
+        if self._library.is_stopped:
+            return _EIO
         try:
             length = self._bytes(count)
+            self._count(length)
             c.memmove(data, self._region.read(block * self._channel.block_size, length), length)
         except Exception as error:  # noqa: BLE001 - raised by whoever called the library
             return self._keep(error)
         return 0
+
+    def _count(self, length: int) -> None:
+        """What refers to itself would be read for ever."""
+        self._library.read_bytes += length
+        if self._library.read_bytes > 2 * self._region.size + _SPARE:
+            raise AmbassadorError("what it says of its blocks leads in a circle: damaged")
 
     def _write(self, channel: object, block: int, count: int, data: int) -> int:
         del channel
@@ -86,6 +99,8 @@ class RegionDevice:
         return self._put(block * self._channel.block_size, bytes(count * self._channel.block_size))
 
     def _put(self, offset: int, data: bytes) -> int:
+        if self._library.is_stopped:
+            return _EIO
         try:
             self._region.write(offset, data)
         except Exception as error:  # noqa: BLE001 - raised by whoever called the library

@@ -35,7 +35,7 @@ class ExtHandle:
         self.region, self.found, self.now = region, found, now
         self.library = library()
         self._where = where
-        self._device = RegionDevice(region)
+        self._device = RegionDevice(region, self.library)
         self._handle = HANDLE()
         self._is_writable = False
 

@@ -97,13 +97,18 @@ class InodeData:
         self.links = 1
 
     def set_attributes(self, kind: int, attributes: Attributes) -> None:
-        """Set mode, owner and times."""
-        self._set("H", 0, kind | attributes.mode)
+        """Set kind, mode, owner and times."""
+        self._set("H", 0, kind)
+        self.set_permissions(attributes)
+        self._set_time(8, 140, attributes.mtime)
+        self.touch(attributes.mtime)
+
+    def set_permissions(self, attributes: Attributes) -> None:
+        """Set mode and owner."""
+        self._set("H", 0, stat.S_IFMT(self._get("H", 0)) | attributes.mode)
         for low, high, value in ((2, 120, attributes.uid), (24, 122, attributes.gid)):
             self._set("H", low, value & 0xFFFF)
             self._set("H", high, value >> 16)
-        self._set_time(8, 140, attributes.mtime)
-        self.touch(attributes.mtime)
 
     def touch(self, now: int) -> None:
         """Set the times of change, of content and inode."""

@@ -144,6 +144,8 @@ class Library:
                 f"ext2/3/4 needs the library libext2fs of e2fsprogs (Debian package e2fsprogs): {error}"
             ) from None
         self._raised: list[BaseException] = []
+        self.read_bytes = 0
+        """By callbacks, since the last call began."""
         self._hook_before = sys.unraisablehook
         self._ext.initialize_ext2_error_table()
         self._errors.error_message.restype = c.c_char_p
@@ -155,6 +157,7 @@ class Library:
 
     def call(self, name: str, *args: object) -> None:
         """Call a function that returns an errcode. Raises ExtError unless that is 0."""
+        self.read_bytes = 0
         self._hook_before, sys.unraisablehook = sys.unraisablehook, self._keep
         try:
             code = getattr(self._ext, name)(*args)
@@ -165,11 +168,16 @@ class Library:
         if code:
             raise ExtError(code, self._errors.error_message(code).decode())
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a callback raised something during this call: those that come after it are to fail."""
+        return bool(self._raised)
+
     def _keep(self, what: "sys.UnraisableHookArgs") -> None:
         """What a callback raised, such as KeyboardInterrupt, which may come anywhere in it: `call` raises it.
 
         No exception passes through C. Python tells this hook of it, and the library goes on as if nothing were the
-        matter, with whatever stood where the callback's answer should.
+        matter, with whatever stood where the callback's answer should, until it next reads or writes.
         """
         if what.exc_value is not None and "ctypes" in (what.err_msg or ""):
             self._raised[:] = [what.exc_value]

@@ -15,7 +15,7 @@ _LINE = re.compile(
 )
 _NOT_IN_A_NAME = re.compile(r'[\x00-\x1f"*/:<>?\\|\x7f\ud800-\udfff]|[. ]$')
 _DEVICE = re.compile(r"(?:con|aux|prn|nul|(?:com|lpt)[1-9])", re.IGNORECASE)
-_PATTERN = re.compile(r"([\[\]])")
+_PATTERN = re.compile(r"([\[\]*?\\])")
 _FULL_MODE, _FOLDER_MODE = 0o755, 0o755
 _MAX_DEPTH = 128
 """Names of one letter in the 260 characters that its specification has for a path."""
@@ -72,6 +72,7 @@ class FatFileSystem:
         if old is not None and old.kind is Kind.FOLDER:
             raise AmbassadorError(f"{self._at(path)} is a folder, and is not replaced by a file")
         place = path if old is None else (*path[:-1], old.name)
+        self._check_new(place)  # mtools would put it into a folder that fits an old name such as `*`
         with content_file(content, max(attributes.mtime, _FIRST_TIME)) as file:
             self._change(path, "mcopy", "-o", "-m", f"/proc/self/fd/{file}", _new_at(place), keep=(file,))
         self._check_name_kept(path)
@@ -84,6 +85,9 @@ class FatFileSystem:
             raise AmbassadorError(f"{self._at(path)} is there already")
         self._change(path, "mmd", _new_at(path))
         self._check_name_kept(path)
+
+    def set_permissions(self, path: Parts, attributes: Attributes) -> None:
+        """Nothing: there are none."""
 
     def remove(self, path: Parts) -> None:
         """Remove a file, or a folder with all in it."""
@@ -143,7 +147,7 @@ class FatFileSystem:
 
 
 def _found_at(path: Parts) -> str:
-    """The path of what is there, for mtools, which takes brackets in it for a pattern."""
+    """The path of what is there, for mtools, which takes more than letters in it for a pattern."""
     return "::/" + _PATTERN.sub(r"\\\1", "/".join(path))
 
 

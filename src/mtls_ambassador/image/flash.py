@@ -5,11 +5,11 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from mtls_ambassador.image.mapped import Mapped
 from mtls_ambassador.image.overlay import Overlay, RawFile, copy_range
 from mtls_ambassador.image.progress import Progress
+from mtls_ambassador.image.target import Disk, refuse_other
 from mtls_ambassador.model.errors import AmbassadorError
 
 _BLKZEROOUT = 0x127F
@@ -20,16 +20,20 @@ Part = tuple[int, int]
 
 
 @contextmanager
-def exclusive(target: Path) -> Iterator[int]:
-    """A block device, which the system gives to nobody else meanwhile, and not at all while it is mounted."""
+def exclusive(disk: Disk) -> Iterator[int]:
+    """A block device, which the system gives to nobody else meanwhile, and not at all while it is mounted.
+
+    Raises AmbassadorError when it is no longer the one that was looked at.
+    """
     try:
-        descriptor = os.open(target, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+        descriptor = os.open(disk.path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
     except OSError as error:
-        raise AmbassadorError(f"{target}: {error.strerror}; is it in use?") from error
+        raise AmbassadorError(f"{disk.path}: {error.strerror}; is it in use?") from error
     try:
+        refuse_other(disk, descriptor)
         yield descriptor
     except OSError as error:
-        raise AmbassadorError(f"{target}: {error.strerror}") from error
+        raise AmbassadorError(f"{disk.path}: {error.strerror}") from error
     finally:
         os.close(descriptor)
 

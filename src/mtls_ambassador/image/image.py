@@ -114,10 +114,11 @@ class Image:
 
         Raises AmbassadorError when the image has no such partition: nothing is then done rather than the wrong thing.
         """
-        found = [tree.find(path, follow_last=follow_last) for tree in self._trees(selector)]
+        found = [tree.find(path, follow_last=follow_last) for tree in self.trees(selector)]
         return list(dict.fromkeys(found))
 
-    def _trees(self, selector: Selector) -> list[Tree]:
+    def trees(self, selector: Selector = ANY) -> list[Tree]:
+        """What a device sees that has started from root file system A, and from B."""
         if selector.is_given:
             return [Tree(self._chosen(selector), {}, self.system, self._missing)]
         if self.table.kind == "none":
@@ -151,9 +152,8 @@ class Image:
         )
 
     def changed(self) -> list[Volume]:
-        """Volumes with something written to them."""
-        offsets = self.overlay.changes()
-        return [item for item in self.volumes if any(item.partition.start <= at < item.partition.end for at in offsets)]
+        """Volumes in which something differs."""
+        return [item for item in self.volumes if self.overlay.differs(item.partition.start, item.partition.end)]
 
     def flush(self) -> None:
         """Keep what was changed in the overlay; file systems are opened anew when they are asked for again."""

@@ -11,6 +11,7 @@ PAGE = 4096
 """Bytes: the unit in which changes are kept, compared and written."""
 _CHUNK = 1 << 20
 _ENXIO = 6
+_EINVAL = 22
 _FICLONE = 0x40049409
 
 
@@ -71,13 +72,15 @@ class RawFile:
         """Nothing differs."""
 
     def extents(self, start: int, length: int) -> Iterator[tuple[int, int]]:
-        """Offset and length of each part that is no hole."""
+        """Offset and length of each part that is no hole. A disk has none."""
         end = min(start + length, self._size)
         while start < end:
             try:
                 start = os.lseek(self.descriptor, start, os.SEEK_DATA)
             except OSError as error:
-                if error.errno == _ENXIO:
+                if error.errno == _EINVAL:  # a block device
+                    yield start, end - start
+                if error.errno in (_EINVAL, _ENXIO):
                     return
                 raise
             if start >= end:
@@ -159,6 +162,14 @@ class Overlay:
         """The pages that differ from the base, by their offsets, in order."""
         pages = ((page * PAGE, bytes(kept)) for page, kept in sorted(self._pages.items()))
         return {offset: kept for offset, kept in pages if kept != self._base.read(offset, len(kept))}
+
+    def differs(self, start: int, end: int) -> bool:
+        """Whether a byte of a part differs from the base; pages reach over the edges of partitions."""
+        for page, kept in self._pages.items():
+            begin, stop = max(start - page * PAGE, 0), min(end - page * PAGE, len(kept))
+            if begin < stop and kept[begin:stop] != self._base.read(page * PAGE + begin, stop - begin):
+                return True
+        return False
 
     def written(self) -> list[int]:
         """Offsets of the pages that were written to, whether they differ from the base or not."""

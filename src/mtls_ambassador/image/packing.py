@@ -22,6 +22,8 @@ _GZIP_LEVELS = {2: 9, 4: 1}
 """By what the header says of the effort (RFC 1952, XFL)."""
 _HAS_EXTRA, _HAS_NAME = 4, 8
 _XZ_PIECE = 24 << 20
+_XZ_MEMORY = 1 << 30
+"""Bytes that unpacking takes at most; `xz -9` needs 65 MiB, and what a file claims may be 4 GiB."""
 _BZIP2_BLOCK = 100_000
 _DIGIT_ZERO = ord("0")
 
@@ -78,6 +80,10 @@ def _deflated(piece: bytes, level: int) -> bytes:
     return packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)
 
 
+def _unxz() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+
+
 def _xzed(chunks: Iterable[bytes], head: bytes) -> Iterator[bytes]:
     """A stream for each piece, with the same kind of check: some boot loaders know CRC32 alone."""
     check = head[7] & 15
@@ -107,7 +113,7 @@ def _zstd_packed(chunks: Iterable[bytes], head: bytes) -> Iterator[bytes]:
 
 
 GZIP = Packing(lambda data: data.startswith(b"\x1f\x8b\x08"), _Inflater, _gzipped, zlib.error)
-XZ = Packing(lambda data: data.startswith(b"\xfd7zXZ\0"), lzma.LZMADecompressor, _xzed, lzma.LZMAError)
+XZ = Packing(lambda data: data.startswith(b"\xfd7zXZ\0"), _unxz, _xzed, lzma.LZMAError)
 ZSTD = Packing(_zstd_begins, zstd.ZstdDecompressor, _zstd_packed, zstd.ZstdError)
 BZIP2 = Packing(lambda data: data.startswith(b"BZh"), bz2.BZ2Decompressor, _bzipped, OSError)
 PACKINGS = (GZIP, XZ, ZSTD, BZIP2)

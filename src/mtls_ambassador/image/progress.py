@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int], None]
-"""Told what is done (wait, hash, write, verify, unpack, pack, audit), and how much of how much: bytes, or pieces."""
+"""Told what is done (wait, hash, map, write, verify, unpack, pack, audit), how much of how much: bytes or pieces."""
 
 
 def no_progress(what: str, done: int, total: int) -> None:

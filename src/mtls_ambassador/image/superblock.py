@@ -110,18 +110,22 @@ class Ext:
 
         A journal that is not replayed would later undo the change; quotas and a second mount would not see it.
         """
-        has = set(self.features)
-        if "needs_recovery" in has:
+        if fault := self.state_fault():
+            return fault
+        refused = min(_REFUSED.keys() & set(self.features), default="")
+        return f"has the feature {refused}: {_REFUSED[refused]}" if refused else ""
+
+    def state_fault(self) -> str:
+        """Why a device that mounts it may see other files than are read here; empty when it sees the same."""
+        if "needs_recovery" in self.features:
             return (
                 "was not unmounted: its journal must be replayed first, or the next mount undoes the change;"
                 " take the image from a device that was shut down, or see docs/factory/images.md"
             )
-        if self.state != 1 or self.last_orphan or "orphan_present" in has:
+        if self.state != 1 or self.last_orphan or "orphan_present" in self.features:
             return "is marked as not clean: let e2fsck repair it first, see docs/factory/images.md"
-        if "has_journal" in has and not self.journal:
+        if "has_journal" in self.features and not self.journal:
             return "has its journal on another device, which is not here; make the image with its journal in it"
-        if refused := min(has & _REFUSED.keys(), default=""):
-            return f"has the feature {refused}: {_REFUSED[refused]}"
         return ""
 
 

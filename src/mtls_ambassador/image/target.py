@@ -17,6 +17,11 @@ class Disk:
     """A block device as the system describes it."""
 
     path: Path
+    """Its own, and no link's."""
+    number: int
+    """The device's (`st_rdev`), which the next disk gets when this one is unplugged."""
+    sequence: str
+    """Counts disks, and cards in a reader, and comes only once; empty on Linux before 5.15."""
     size: int
     """Bytes."""
     model: str
@@ -54,12 +59,61 @@ def refusal(disk: Disk, size: int, *, is_table: bool) -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an image is to be: a disk, a file that is there, or one that is not."""
+
+    path: Path
+    """Links followed, once: where they lead to later is another place."""
+    status: os.stat_result | None
+    """None where nothing is."""
+    disk: Disk | None
+
+
+def find_target(path: Path, *, must_exist: bool) -> Target:
+    """What is there now. Raises AmbassadorError when nothing is there and something must be.
+
+    Below `/dev` there must be a disk: a file with its name is made by whoever writes to one that is not plugged in, and
+    stands in memory.
+    """
+    own = Path(os.path.realpath(path))
+    status = _status(own)
+    disk = None if status is None else _described(own, status)
+    if disk is None and own.is_relative_to("/dev"):
+        why = "no such disk; is the card plugged in?" if status is None else "is no disk"
+        raise AmbassadorError(f"{path}: {why}")
+    if must_exist and status is None:
+        raise AmbassadorError(f"{path}: is not there, so that it cannot have the golden image already")
+    return Target(own, status, disk)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise AmbassadorError(f"{path}: {error.strerror}") from error
+
+
 def look_at(path: Path) -> Disk | None:
     """What the system says of a block device; None when the path is no block device.
 
-    Raises AmbassadorError when there is a device the system says nothing of.
+    Raises AmbassadorError when there is a device the system says nothing of. Raises OSError.
     """
-    status = path.stat()
+    return _described(path, path.stat())
+
+
+def refuse_other(disk: Disk, descriptor: int) -> None:
+    """Raises AmbassadorError unless what is open, and stays so, is the disk that was looked at and asked about."""
+    if _described(disk.path, os.fstat(descriptor)) != disk:
+        raise AmbassadorError(
+            f"{disk.path}: is not the disk it was a moment ago: was it changed for another? Nothing was written; look"
+            " which one it is, and begin again"
+        )
+
+
+def _described(path: Path, status: os.stat_result) -> Disk | None:
     if not stat.S_ISBLK(status.st_mode):
         return None
     own = Path(f"/sys/dev/block/{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}").resolve()
@@ -71,6 +125,8 @@ def look_at(path: Path) -> Disk | None:
     numbers = {_text(part / "dev") for part in parts}
     return Disk(
         path,
+        status.st_rdev,
+        _text(disk / "diskseq"),
         int(_text(own / "size") or 0) * _SECTOR,
         " ".join(filter(None, (_text(disk / "device" / name) for name in ("vendor", "model", "name")))),
         is_whole,

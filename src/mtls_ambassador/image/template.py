@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mtls_ambassador.image.entry import Parts, text
+from mtls_ambassador.image.entry import Attributes, Entry, Kind, Parts, text
 from mtls_ambassador.image.layout import Roles
 from mtls_ambassador.model.errors import AmbassadorError, FaultsError
 
 PLACE = re.compile(r"\{\{|\}\}|\{(name|serial|device_type|identity(?:\.[^{}\s=]+)?)\}|([{}])")
 """In a text: a brace written twice, a place of a device (group 1), or a brace that means nothing (group 2)."""
+
+PRIVATE = 0o600
 
 
 class Source(StrEnum):
@@ -57,8 +59,10 @@ class Rule:
     """The same for all devices, when there is neither source nor text."""
     mode: int | None = None
     """None: as in the image, or 0600 where the file is not in it."""
-    uid: int = 0
-    gid: int = 0
+    uid: int | None = None
+    """None: root; without a mode as in the image."""
+    gid: int | None = None
+    """The same."""
     is_optional: bool = False
     """Left out for a device of which not all is known that the text needs."""
 
@@ -71,6 +75,17 @@ class Rule:
     def is_own(self) -> bool:
         """Whether each device's file is another one."""
         return self.source in {Source.KEY, Source.CERTIFICATE} or bool(self.places)
+
+    def attributes(self, before: Entry | None, now: int) -> Attributes:
+        """Of the file that is put where `before` is. A private key gets from the image nothing looser than 0600."""
+        mode, uid, gid = PRIVATE, 0, 0
+        if self.mode is not None:
+            mode = self.mode
+        elif before is not None and before.kind is Kind.FILE:
+            mode, uid, gid = before.mode, before.uid, before.gid
+            if self.source is Source.KEY:
+                mode &= PRIVATE
+        return Attributes(mode, uid if self.uid is None else self.uid, gid if self.gid is None else self.gid, now)
 
     def content(self, device: Facts) -> bytes | None:
         """What the device's file holds; None when it gets none. Raises AmbassadorError when something is not known."""

@@ -79,8 +79,10 @@ def _text(entry: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _number(entry: Mapping[str, Any], key: str) -> int:
-    value = entry.get(key, 0)
+def _number(entry: Mapping[str, Any], key: str) -> int | None:
+    if key not in entry:
+        return None
+    value = entry[key]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_ID:
         raise ValueError(f"`{key}` must be a number")
     return value

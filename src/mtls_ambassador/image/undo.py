@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from mtls_ambassador.image.beside import read_beside
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.bmap_path import find_bmap
 from mtls_ambassador.image.overlay import RawFile
-from mtls_ambassador.image.undo_file import Kept, parse_undo_file, undo_file
+from mtls_ambassador.image.undo_file import MAX_SIZE, Kept, parse_undo_file, undo_file
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.pki.files import PRIVATE, sync_folder, write_new
 
@@ -31,8 +32,10 @@ class Undo:
         return self._path.exists()
 
     def keep_beside(self, bmap: Path) -> None:
-        """Have the block map beside the image undone with it."""
-        self._bmaps[bmap.name] = bmap.read_bytes().decode()
+        """Have the block map beside the image undone with it. Raises AmbassadorError when that could not be."""
+        from mtls_ambassador.image.bmap_file import read_bmap  # noqa: PLC0415 - seldom needed, and slow to load
+
+        self._bmaps[bmap.name] = read_bmap(bmap)
 
     def apply(self, descriptor: int, changes: Blocks, check: Callable[[RawFile], None]) -> None:
         """Write the changes, then `check`. When that raises, or anything else goes wrong, all is as before."""
@@ -86,13 +89,11 @@ class Undo:
 
     def _read(self) -> Kept:
         try:
-            data = self._path.read_bytes()
+            return parse_undo_file(read_beside(self._path, MAX_SIZE), self._path.name)
         except OSError as error:
             raise AmbassadorError(
                 f"{self._path}: {error.strerror}; it undoes an edit that was interrupted: run this as who ran that edit"
             ) from error
-        try:
-            return parse_undo_file(data, self._path.name)
         except AmbassadorError as error:
             raise self._useless(str(error)) from error
 
@@ -104,10 +105,10 @@ class Undo:
 
     def _put_back(self, image: RawFile, old: Blocks, bmaps: Mapping[str, str]) -> None:
         try:
-            changed = {at: block for at, block in old.items() if image.read(at, len(block)) != block}
-            write_blocks(image.descriptor, changed, self._image)
             if bmaps:
                 self._put_back_bmap(bmaps)
+            changed = {at: block for at, block in old.items() if image.read(at, len(block)) != block}
+            write_blocks(image.descriptor, changed, self._image)
             self._forget()
         except (OSError, AmbassadorError) as error:
             raise AmbassadorError(
@@ -116,11 +117,11 @@ class Undo:
             ) from error
 
     def _put_back_bmap(self, bmaps: Mapping[str, str]) -> None:
-        from mtls_ambassador.image.staged import replace_text  # noqa: PLC0415 - seldom needed
+        from mtls_ambassador.image.bmap_file import put_back_bmap  # noqa: PLC0415 - seldom needed, and slow to load
 
         bmap = find_bmap(self._image)
         if bmap is not None and bmap.name in bmaps:
-            replace_text(bmap.resolve(), bmaps[bmap.name])
+            put_back_bmap(bmap, bmaps[bmap.name])
 
     def _forget(self) -> None:
         self._path.unlink()

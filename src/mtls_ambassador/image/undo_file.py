@@ -4,13 +4,15 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from mtls_ambassador.image.blocks import Blocks, decode, encode
+from mtls_ambassador.image.blocks import MAX_BYTES, Blocks, decode, encode
 from mtls_ambassador.image.overlay import RawFile
 from mtls_ambassador.model.errors import AmbassadorError
 
 _KIND = "mtls-ambassador undo 1"
 _SECTOR = 512
 """Bytes that a disk writes wholly or not at all."""
+MAX_SIZE = MAX_BYTES + (256 << 20)
+"""Bytes of an undo file: all blocks that fit, their checksums, and a block map, escaped as in JSON."""
 
 
 def undo_file(size: int, old: Blocks, new: Blocks, beside: Mapping[str, str]) -> bytes:

@@ -47,11 +47,14 @@ class Packing:
 def unpacked(packing: Packing, file: BinaryIO) -> Iterator[bytes]:
     """The content of all streams in a file, one after the other.
 
-    Raises AmbassadorError when it is damaged, cut off, or has something behind its end other than zeros.
+    Raises AmbassadorError when it is damaged, cut off, takes too much memory, or has something behind its end other
+    than zeros.
     """
     try:
         yield from _unpacked(packing, file)
     except (packing.fault, EOFError) as error:
+        if "memory" in str(error).lower():  # xz and Zstandard, which let a file ask for gigabytes
+            raise AmbassadorError(f"takes too much memory: {error}; pack it anew with a smaller dictionary") from error
         raise AmbassadorError(f"is damaged: {error}") from error
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from mtls_ambassador.image.blocks import Blocks
 from mtls_ambassador.image.bmap_file import new_bmap, recover_bmap
+from mtls_ambassador.image.identity import Identity
 from mtls_ambassador.image.overlay import RawFile
 from mtls_ambassador.image.staged import Staged, staged_path, unnamed_file, write_all, write_sparse
 from mtls_ambassador.image.undo import read_back
@@ -30,6 +31,9 @@ class Wrapping(Protocol):
     def unpacked(self, file: BinaryIO) -> Iterator[bytes]:
         """The image. Raises AmbassadorError for what cannot be read, or could not be packed again without a loss."""
 
+    def refuse_pack(self, file: BinaryIO) -> None:
+        """Raises AmbassadorError when what is beside the image in `file` would not fit one that was changed."""
+
     def pack(self, file: BinaryIO, raw: RawFile, chunks: Iterable[bytes], out: BinaryIO) -> list[str]:
         """Pack `chunks`, which are all of `raw`, as the image in `file` is; returns what a person should know."""
 
@@ -41,6 +45,7 @@ class Unpacked:
     path: Path
     file: BinaryIO
     wrapping: Wrapping
+    identity: Identity
     descriptor: int
     """Of the content."""
     on_progress: "Progress"
@@ -51,9 +56,11 @@ class Unpacked:
         """Whether it is a root file system alone."""
         return self.wrapping.is_rootfs
 
-    def unpack(self) -> None:
+    def unpack(self, *, to_write: bool) -> None:
         """Fill the file without a name. Raises AmbassadorError."""
         try:
+            if to_write:
+                self.wrapping.refuse_pack(self.file)
             write_sparse(self.descriptor, self._read(self.file, "unpack"))
             _refuse_packed(self.descriptor)
         except OSError as error:
@@ -67,6 +74,8 @@ class Unpacked:
             return
         raw = RawFile(self.descriptor)
         bmap = None if self.is_rootfs else new_bmap(self.path, raw, changes, written)
+        if bmap:
+            bmap.refuse_link()
         old = {offset: raw.read(offset, len(block)) for offset, block in changes.items()}
         try:
             self._put(changes)
@@ -95,16 +104,22 @@ class Unpacked:
 
     def _pack(self, raw: RawFile, out: BinaryIO) -> list[str]:
         """Pack, and see that the same comes out again."""
-        notes = self.wrapping.pack(self.file, raw, self._content(raw), out)
-        out.flush()
+        try:
+            notes = self.wrapping.pack(self.file, raw, self._content(raw), out)
+            out.flush()
+            self._compare(raw, out)
+        except AmbassadorError as error:
+            raise AmbassadorError(f"{self.path}: {error}; it is as it was before") from error
+        return notes
+
+    def _compare(self, raw: RawFile, packed: BinaryIO) -> None:
         at = 0
-        for chunk in self._read(out, "verify"):
+        for chunk in self._read(packed, "verify"):
             if chunk != raw.read(at, len(chunk)):
                 break
             at += len(chunk)
         if at != raw.size:
-            raise AmbassadorError(f"{self.path}: was not packed rightly, at byte {at}; it is as it was before")
-        return notes
+            raise AmbassadorError(f"was not packed rightly, at byte {at}")
 
     def _content(self, raw: RawFile) -> Iterator[bytes]:
         for at in range(0, raw.size, _CHUNK):
@@ -122,16 +137,25 @@ class Unpacked:
 
 @contextmanager
 def unpacked_image(
-    path: Path, descriptor: int, wrapping: Wrapping, on_progress: "Progress", *, to_write: bool
+    path: Path, identity: Identity, wrapping: Wrapping, on_progress: "Progress", *, to_write: bool
 ) -> Iterator[Unpacked]:
     """The image in a packed file, which is locked; what an edit left that was interrupted is put right first."""
     if to_write:
+        _settle(path)
+    with open(identity.descriptor, "rb", closefd=False) as file, unnamed_file(path.parent) as content:
+        image = Unpacked(path, file, wrapping, identity, content, on_progress)
+        image.unpack(to_write=to_write)
+        yield image
+
+
+def _settle(path: Path) -> None:
+    try:
         recover_bmap(path)
         staged_path(path).unlink(missing_ok=True)
-    with open(descriptor, "rb", closefd=False) as file, unnamed_file(path.parent) as content:
-        image = Unpacked(path, file, wrapping, content, on_progress)
-        image.unpack()
-        yield image
+    except OSError as error:
+        raise AmbassadorError(
+            f"{error.filename}: {error.strerror}; what an interrupted edit left there cannot be removed: remove it"
+        ) from error
 
 
 def _refuse_packed(descriptor: int) -> None:

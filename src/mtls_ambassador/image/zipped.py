@@ -6,6 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import BinaryIO
 
@@ -30,24 +31,24 @@ class Zipped:
 
     def unpacked(self, file: BinaryIO) -> Iterator[bytes]:
         """The image. Raises AmbassadorError when there is none, or more than one, or the archive is not whole."""
-        try:
-            with zipfile.ZipFile(file) as archive:
-                _refuse_others(archive, file)
-                with archive.open(_image(archive)) as member:
-                    while chunk := member.read(_CHUNK):
-                        yield chunk
-        except NotImplementedError as error:
-            raise AmbassadorError(f"cannot be read: {error}; pack it by deflate") from error
-        except _DAMAGED as error:
-            raise AmbassadorError(f"is damaged or cut off: {error}") from error
+        with _telling(), zipfile.ZipFile(file) as archive:
+            _refuse_others(archive, file)
+            with archive.open(_image(archive)) as member:
+                while chunk := member.read(_CHUNK):
+                    yield chunk
+
+    def refuse_pack(self, file: BinaryIO) -> None:
+        """Raises AmbassadorError when there is a block map in the archive."""
+        with _telling(), zipfile.ZipFile(file) as archive:
+            maps = [name for name in archive.namelist() if name.endswith(".bmap")]
+        if maps:
+            raise AmbassadorError(f"has {maps[0]} in it, which would no longer fit; take it out: zip -d")
 
     def pack(self, file: BinaryIO, raw: RawFile, chunks: Iterable[bytes], out: BinaryIO) -> list[str]:
         """Write the archive anew with another image in it."""
         with zipfile.ZipFile(file) as old, zipfile.ZipFile(out, "w") as new:
             new.comment = old.comment
             image = _image(old)
-            if maps := [item.filename for item in old.infolist() if item.filename.endswith(".bmap")]:
-                raise AmbassadorError(f"has {maps[0]} in it, which would no longer fit; take it out: zip -d")
             for item in old.infolist():
                 size = raw.size if item is image else item.file_size
                 with old.open(item) as source, new.open(copy(item), "w", force_zip64=size >= _BIG) as target:
@@ -59,11 +60,23 @@ class Zipped:
         return []
 
 
+@contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except NotImplementedError as error:
+        raise AmbassadorError(f"cannot be read: {error}; pack it by deflate") from error
+    except _DAMAGED as error:
+        raise AmbassadorError(f"is damaged or cut off: {error}") from error
+
+
 def _refuse_others(archive: zipfile.ZipFile, file: BinaryIO) -> None:
     """Raises AmbassadorError for what cannot be read, and for what would be lost when the archive is written anew."""
     encrypted = [item.filename for item in archive.infolist() if item.flag_bits & _ENCRYPTED]
     if encrypted:
         raise AmbassadorError(f"has members that are encrypted: {_listed(encrypted)}")
+    if any(item.compress_type == zipfile.ZIP_LZMA for item in archive.infolist()):
+        raise AmbassadorError("has members packed by LZMA, which may take 4 GiB of memory; pack them by deflate")
     size = _END_SIZE + len(archive.comment)
     file.seek(-size, 2)
     if file.read(len(_END)) != _END:

@@ -26,16 +26,6 @@ class ClientConf:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfFile:
-    """mender.conf in one root file system."""
-
-    where: str
-    conf: ClientConf | None
-    fault: str = ""
-    """Why there is none."""
-
-
-@dataclass(frozen=True, slots=True)
 class CertificateFacts:
     """The device certificate."""
 
@@ -72,17 +62,45 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True)
+class RootFacts:
+    """What a device has that started from one root file system: its mender.conf, and the files that this names."""
+
+    where: str
+    """Its partition."""
+    conf: ClientConf | None
+    conf_fault: str = ""
+    """Why there is none."""
+    certificate: CertificateFacts | None = None
+    certificate_fault: str = ""
+    key: KeyFacts | None = None
+    """Of `HttpsClient`; None, with no fault, when it is in a token."""
+    key_fault: str = ""
+    auth_key: KeyFacts | None = None
+    """Of `Security.AuthPrivateKey`; None, with no fault, also when it is not set."""
+    auth_key_fault: str = ""
+    server_ca_fault: str = ""
+    """What is wrong with the file that `ServerCertificate` names."""
+    leftovers: tuple[Leftover, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceImage:
     """One image."""
 
     name: str
-    confs: tuple[ConfFile, ...] = ()
-    certificate: CertificateFacts | None = None
-    certificate_fault: str = ""
-    key: KeyFacts | None = None
-    key_fault: str = ""
-    server_ca_fault: str = ""
-    """What is wrong with the file that `ServerCertificate` names."""
-    leftovers: tuple[Leftover, ...] = ()
+    roots: tuple[RootFacts, ...] = ()
+    """Root file system A and, when there is something in it, B."""
+    faults: tuple[str, ...] = ()
+    """What is wrong with it as a whole."""
     fault: str = ""
     """Why it could not be looked at."""
+
+    @property
+    def certificate(self) -> CertificateFacts | None:
+        """That of A, or of B when A has none."""
+        return next((root.certificate for root in self.roots if root.certificate), None)
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """Of the certificates in A and B: one, in a good image; empty texts stand for those that are missing."""
+        return frozenset(root.certificate.fingerprint if root.certificate else "" for root in self.roots)

@@ -1,6 +1,7 @@
 """Files that must be right after a crash: made once and never overwritten, or replaced whole."""
 
 import ctypes
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -85,9 +86,12 @@ def sync_disk(descriptor: int) -> None:
 
 
 def shred_files(folder: int, paths: list[Path]) -> int:
-    """Overwrite and remove files below `folder` (a descriptor); returns how many there were. Raises OSError."""
+    """Overwrite and remove files below `folder` (a descriptor); returns how many there were.
+
+    Raises OSError; also for a symbolic link, since what it leads to may be anybody's.
+    """
     for path in paths:
-        with path.open("r+b") as file:
+        with os.fdopen(_open_own(path), "wb") as file:
             size = os.fstat(file.fileno()).st_size
             for begin in range(0, size, _CHUNK):
                 file.write(os.urandom(min(_CHUNK, size - begin)))
@@ -97,6 +101,16 @@ def shred_files(folder: int, paths: list[Path]) -> int:
         path.unlink()
     sync_disk(folder)
     return len(paths)
+
+
+def _open_own(path: Path) -> int:
+    """To be overwritten in place. Raises OSError for a link."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(error.errno, "is a symbolic link, and what it leads to is not shredded", str(path)) from None
 
 
 @contextmanager

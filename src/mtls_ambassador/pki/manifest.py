@@ -95,12 +95,18 @@ class Line:
                 dt.datetime.fromisoformat(values["not_before"]),
                 dt.datetime.fromisoformat(values["not_after"]),
                 dt.datetime.fromisoformat(values["made_at"]),
-                tuple(values.get("identity", {}).items()),
+                _identity(values.get("identity", {})),
                 str(values.get("device_type", "")),
                 _image_note(values["image"]) if "image" in values else None,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no line of a manifest: {error!r}") from error
+
+
+def _identity(values: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    if not all(isinstance(value, str) for value in values.values()):
+        raise ValueError("identity: each value must be a text in quotes")
+    return tuple(values.items())
 
 
 def _image_note(values: dict[str, str]) -> ImageNote:

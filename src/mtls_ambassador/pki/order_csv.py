@@ -6,7 +6,7 @@ import io
 import itertools
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mtls_ambassador.model.errors import FaultsError
@@ -189,6 +189,17 @@ def _value_fault(column: _Column, value: str) -> str | None:
     if column.kind == "device_type" and " " in value:
         return f"{DEVICE_TYPE}: {value!r} has a blank in it"
     return _subject_fault(column, value) if column.kind == "subject" and value else None
+
+
+def noted_fault(identity: Iterable[tuple[str, str]], device_type: str) -> str | None:
+    """What is wrong with what a manifest notes of a device, by the rules for an order; None when nothing is."""
+    for key, value in [*((f"{IDENTITY_PREFIX}{key}", value) for key, value in identity), (DEVICE_TYPE, device_type)]:
+        column = _column(key)
+        if column.kind == "unknown":
+            return f"{key!r} is no name of a value: blanks and = are not allowed in it"
+        if fault := _value_fault(column, value):
+            return fault
+    return None
 
 
 def _subject_fault(column: _Column, value: str) -> str | None:

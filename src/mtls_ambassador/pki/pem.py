@@ -24,6 +24,19 @@ class PemFile:
         return any(label.endswith("PRIVATE KEY") for label in self.labels)
 
 
+def trust_fault(data: bytes) -> str | None:
+    """Why a file is not certificates to give to every device, who may all read it; None when it is.
+
+    Fails closed: also what looks like a private key, such as a block without its end, must not be in it.
+    """
+    if b"PRIVATE KEY" in data:
+        return "has a private key in it, which every device would get; give a file with certificates only"
+    pem = read_pem(data)
+    if pem.errors:
+        return f"is damaged: {pem.errors[0]}"
+    return None if pem.certificates else "has no certificate in it: it must be PEM certificates"
+
+
 def read_pem(data: bytes) -> PemFile:
     """The blocks of a PEM file; text between them is a comment, as everywhere."""
     certificates, labels, errors = [], [], []

@@ -94,8 +94,6 @@ def test_a_folder_is_made_with_those_above_it(card: Path) -> None:
     image("install", "-d", f"{card}:/data/a/d")
     assert (entries(f"{card}:/data")["a"]["mode"], entries(f"{card}:/data/a")["b"]["mode"]) == ("0755", "0755")
     assert (entries(f"{card}:/data/a/b")["c"]["mode"], entries(f"{card}:/data/a")["d"]["mode"]) == ("0700", "0755")
-    image("install", "-d", "-m", "711", f"{card}:/data/a/b/c")
-    assert entries(f"{card}:/data/a/b")["c"]["mode"] == "0700"
     check_ext(card, DATA)
 
 

@@ -2,6 +2,7 @@
 
 import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -9,12 +10,13 @@ from mtls_ambassador.flows import machine
 from mtls_ambassador.model.errors import AmbassadorError
 
 
-def test_the_folder_is_private_and_goes(tmp_path: Path) -> None:
-    with machine.runtime_folder({"RUNTIME_DIRECTORY": f"{tmp_path}:/elsewhere"}) as paths:
-        assert paths.directory.parent == tmp_path
-        assert stat.S_IMODE(paths.directory.stat().st_mode) == 0o700
-        paths.config.write_text("{}")
-    assert list(tmp_path.iterdir()) == []
+def test_the_folder_is_private_and_goes() -> None:
+    with TemporaryDirectory() as folder:  # not the test's own, whose path may be too long for a socket
+        with machine.runtime_folder({"RUNTIME_DIRECTORY": f"{folder}:/elsewhere"}) as paths:
+            assert str(paths.directory.parent) == folder
+            assert stat.S_IMODE(paths.directory.stat().st_mode) == 0o700
+            paths.config.write_text("{}")
+        assert list(Path(folder).iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

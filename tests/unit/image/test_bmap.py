@@ -95,6 +95,20 @@ def test_a_map_of_another_image_is_refused() -> None:
         updated_bmap(make_bmap(image(), [(0, 2)], "2.0"), other, {0: b"x" * 4096})
 
 
+def test_checksums_of_any_length_are_refused() -> None:
+    text = make_bmap(image(), [(0, 2)], "2.0").replace("<ChecksumType> sha256", "<ChecksumType> shake_128")
+    with pytest.raises(AmbassadorError, match="ChecksumType is 'shake_128', and none of md5, sha1,"):
+        parse_bmap(text)
+
+
+def test_blanks_without_end_take_no_time() -> None:
+    """Minutes, if each row of them were tried at each of its places."""
+    text = make_bmap(image(), [(0, 2)], "2.0")
+    for blanks in (f"<BmapFileChecksum>{' ' * 500_000}<x/> ", f"<BmapFileChecksum>{' ' * 500_000}x{' ' * 500_000}<x/>"):
+        with pytest.raises(AmbassadorError, match="BmapFileChecksum is not there once"):
+            parse_bmap(text.replace("<BmapFileChecksum> ", blanks))
+
+
 def test_ranges_that_overlap_are_refused() -> None:
     with pytest.raises(AmbassadorError, match="overlap"):
         parse_bmap(make_bmap(image(), [(0, 2), (2, 3)], "1.2"))

@@ -1,6 +1,8 @@
 """What is packed comes out again, in pieces or whole, whatever the kind; what is no stream is told from what is."""
 
 import io
+import lzma
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -57,6 +59,16 @@ def test_a_skippable_frame_is_zstandard() -> None:
     data = bytes.fromhex("502a4d18") + (4).to_bytes(4, "little") + b"size" + packed(ZSTD, [b"x"])
     assert packing_of(data) is ZSTD
     assert b"".join(unpacked(ZSTD, io.BytesIO(data))) == b"x"
+
+
+def test_a_dictionary_of_four_gigabytes_is_refused() -> None:
+    data = bytearray(lzma.compress(b"x" * 99))
+    begin, end = 12, 12 + 4 * data[12]  # of the block's header, behind which its CRC32 is (xz-file-format.txt, 3.1)
+    assert data[begin + 2 : begin + 4] == b"\x21\x01"  # LZMA2, with one byte that says the size
+    data[begin + 4] = 40
+    data[end : end + 4] = zlib.crc32(data[begin:end]).to_bytes(4, "little")
+    with pytest.raises(AmbassadorError, match=r"takes too much memory: .*; pack it anew with a smaller dictionary"):
+        list(unpacked(XZ, io.BytesIO(data)))
 
 
 def test_gzip_keeps_name_time_and_effort() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from mtls_ambassador.image.target import Disk, look_at, refusal
 
-CARD = Disk(Path("/dev/sdz"), 8_000_000_000, "SanDisk Ultra", True, True, False, (), ())  # noqa: FBT003 - a table's row
+CARD = Disk(Path("/dev/sdz"), 0x8B0, "7", 8_000_000_000, "SanDisk Ultra", True, True, False, (), ())  # noqa: FBT003 - a table's row
 
 
 def test_a_card_nobody_uses_may_be_written() -> None:

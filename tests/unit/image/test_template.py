@@ -2,8 +2,9 @@
 
 import pytest
 
+from mtls_ambassador.image.entry import Attributes, Entry, Kind
 from mtls_ambassador.image.layout import Roles
-from mtls_ambassador.image.template import DEFAULT, Facts, Source, check_order
+from mtls_ambassador.image.template import DEFAULT, Facts, Rule, Source, check_order
 from mtls_ambassador.image.template_file import parse_template
 from mtls_ambassador.model.errors import AmbassadorError, FaultsError
 
@@ -49,7 +50,7 @@ data = 6
         read,
     )
     key, certificate, label, ca, script = template.rules
-    assert (key.path, key.source, key.mode, key.uid, key.gid) == (("data", "id", "key.pem"), Source.KEY, 0o400, 7, 0)
+    assert (key.path, key.source, key.mode, key.uid, key.gid) == (("data", "id", "key.pem"), Source.KEY, 0o400, 7, None)
     assert (certificate.mode, certificate.source) == (None, Source.CERTIFICATE)
     assert label.content(DEVICE) == b"dev-1 0A pi4 52:54 {x}\n"
     assert (script.fixed, script.mode, script.gid) == (b"content of identity.sh", 0o755, 4294967294)
@@ -58,6 +59,27 @@ data = 6
     assert template.path_of(Source.SERVER_CA) == "/etc/ca.pem"
     assert template.path_of(Source.CONFIGURATION) is None
     assert ca.source is Source.SERVER_CA
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted"),
+    [
+        (Rule(("x",)), (0o4754, 5, 6)),
+        (Rule(("x",), gid=0), (0o4754, 5, 0)),
+        (Rule(("x",), mode=0o444), (0o444, 0, 0)),
+        (Rule(("x",), Source.CERTIFICATE), (0o4754, 5, 6)),
+        (Rule(("x",), Source.KEY), (0o600, 5, 6)),
+        (Rule(("x",), Source.KEY, mode=0o440, gid=7), (0o440, 0, 7)),
+    ],
+)
+def test_what_a_rule_leaves_open_is_as_in_the_image_and_a_key_is_never_looser_by_that(
+    rule: Rule, wanted: tuple[int, int, int]
+) -> None:
+    before = Entry("x", Kind.FILE, 0o4754, 5, 6, 1, 1)
+    assert rule.attributes(before, 9) == Attributes(*wanted, 9)
+    mode = 0o600 if rule.mode is None else rule.mode
+    for other in (None, Entry("x", Kind.LINK, 0o777, 5, 6, 1, 1, "y")):
+        assert rule.attributes(other, 9) == Attributes(mode, 0, rule.gid or 0, 9)
 
 
 @pytest.mark.parametrize(

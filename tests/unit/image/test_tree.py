@@ -43,6 +43,9 @@ class Links:
     def make_folder(self, path: Parts, attributes: Attributes) -> None:
         raise NotImplementedError
 
+    def set_permissions(self, path: Parts, attributes: Attributes) -> None:
+        raise NotImplementedError
+
     def remove(self, path: Parts) -> None:
         raise NotImplementedError
 

@@ -15,13 +15,17 @@ from hypothesis import strategies as st
 from mtls_ambassador.image.blocks import decode, encode
 from mtls_ambassador.image.overlay import RawFile
 from mtls_ambassador.image.undo import Undo, read_back, write_blocks
+from mtls_ambassador.image.undo_file import MAX_SIZE
 from mtls_ambassador.model.errors import AmbassadorError
+from support.bmap import image as mapped_image
+from support.bmap import make_bmap
 
 KIND = "mtls-ambassador undo 1"
 OLD = b"".join(bytes([65 + page]) * 4096 for page in range(4)) + b"tail"
 CHANGES = {4096: b"1" * 4096, 12288: b"2" * 4096, 16384: b"3333"}
 NEW = OLD[:4096] + b"1" * 4096 + OLD[8192:12288] + b"2" * 4096 + b"3333"
 FILE = ".a.img.undo"
+MAP_BEFORE, MAP_AFTER = (make_bmap(mapped_image(), ranges, "2.0") for ranges in ([(0, 2)], [(0, 3)]))
 
 
 @pytest.fixture
@@ -133,8 +137,25 @@ def test_a_damaged_undo_file_is_told_with_what_to_do(image: Path, descriptor: in
 
 def test_an_undo_file_that_is_a_folder_is_told(image: Path, descriptor: int) -> None:
     (image.parent / FILE).mkdir()
-    with pytest.raises(AmbassadorError, match="Is a directory; it undoes an edit that was interrupted"):
+    with pytest.raises(AmbassadorError, match=f"{FILE}: is no file. Put a good copy of the image in its place"):
         Undo(image).settle(descriptor)
+
+
+def test_what_never_ends_or_is_too_large_is_no_undo_file(image: Path, descriptor: int) -> None:
+    path = image.parent / FILE
+    os.mkfifo(path)
+    with pytest.raises(AmbassadorError, match="is no file"):
+        Undo(image).settle(descriptor)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(AmbassadorError, match="is a symbolic link, and is not followed"):
+        Undo(image).settle(descriptor)
+    path.unlink()
+    path.touch()
+    os.truncate(path, MAX_SIZE + 1)
+    with pytest.raises(AmbassadorError, match=f"has {MAX_SIZE + 1} bytes; {MAX_SIZE} are the most"):
+        Undo(image).settle(descriptor)
+    assert image.read_bytes() == OLD
 
 
 FACTS = {"size": len(OLD), "beside": {}, "new": ""}
@@ -163,14 +184,49 @@ def test_what_no_edit_wrote_changes_nothing(
 
 def test_only_the_block_map_beside_the_image_is_put_back_with_it(image: Path, descriptor: int) -> None:
     bmap, other = image.with_name("a.img.bmap"), image.with_name("b.img.bmap")
-    beside = {"a.img.bmap": "old", "b.img.bmap": "bad", "../outside": "bad", "a.img": "bad"}
+    beside = dict.fromkeys(("a.img.bmap", "b.img.bmap", "../outside", "a.img"), MAP_BEFORE)
     for path in (bmap, other):
-        path.write_text("new")
+        path.write_text(MAP_AFTER)
     (image.parent / FILE).write_bytes(encode(KIND, FACTS | {"beside": beside}, {}))
     Undo(image).settle(descriptor)
-    assert (bmap.read_text(), other.read_text(), image.read_bytes()) == ("old", "new", OLD)
+    assert (bmap.read_text(), other.read_text(), image.read_bytes()) == (MAP_BEFORE, MAP_AFTER, OLD)
     assert not (image.parent.parent / "outside").exists()
     assert names(image) == ["a.img", "a.img.bmap", "b.img.bmap"]
+
+
+@pytest.mark.parametrize("kept", ["attacker's text", MAP_BEFORE])
+def test_nothing_is_written_through_a_link_beside_the_image(image: Path, descriptor: int, kept: str) -> None:
+    bmap, victim = image.with_name("a.img.bmap"), image.with_name("victim")
+    victim.write_text(MAP_AFTER)
+    bmap.symlink_to(victim)
+    (image.parent / FILE).write_bytes(encode(KIND, FACTS | {"beside": {bmap.name: kept}}, {}))
+    with pytest.raises(AmbassadorError, match=r"a\.img\.bmap: is a symbolic link, and is not followed"):
+        Undo(image).settle(descriptor)
+    assert (victim.read_text(), bmap.is_symlink()) == (MAP_AFTER, True)
+
+
+@pytest.mark.parametrize(
+    ("now", "kept", "said"),
+    [(MAP_AFTER, "attacker's text", "what it was before an edit cannot be read"), ("a file", MAP_BEFORE, "cannot be")],
+)
+def test_only_a_map_takes_the_place_of_a_map(image: Path, descriptor: int, now: str, kept: str, said: str) -> None:
+    bmap = image.with_name("a.img.bmap")
+    bmap.write_text(now)
+    (image.parent / FILE).write_bytes(encode(KIND, FACTS | {"beside": {bmap.name: kept}}, {}))
+    with pytest.raises(AmbassadorError, match=rf"a\.img\.bmap: {said}.*remove it, or make it anew"):
+        Undo(image).settle(descriptor)
+    assert bmap.read_text() == now
+    bmap.unlink()
+    Undo(image).settle(descriptor)
+    assert names(image) == ["a.img"]
+
+
+def test_a_map_that_is_a_link_stops_the_edit_before_it_begins(image: Path) -> None:
+    bmap, other = image.with_name("a.img.bmap"), image.with_name("other")
+    other.write_text(MAP_BEFORE)
+    bmap.symlink_to(other)
+    with pytest.raises(AmbassadorError, match="is a symbolic link"):
+        Undo(image).keep_beside(bmap)
 
 
 def test_a_map_that_is_gone_meanwhile_is_not_made_again(image: Path, descriptor: int) -> None:
@@ -181,17 +237,17 @@ def test_a_map_that_is_gone_meanwhile_is_not_made_again(image: Path, descriptor:
 
 def test_an_edit_keeps_the_map_beside_the_image(image: Path, descriptor: int) -> None:
     bmap = image.with_name("a.img.bmap")
-    bmap.write_text("old")
+    bmap.write_text(MAP_BEFORE)
     undo = Undo(image)
     undo.keep_beside(bmap)
 
     def write_map(raw: RawFile) -> None:
-        bmap.write_text("new")
+        bmap.write_text(MAP_AFTER)
         refuse(raw)
 
     with pytest.raises(AmbassadorError, match="unsound"):
         undo.apply(descriptor, CHANGES, write_map)
-    assert (bmap.read_text(), image.read_bytes()) == ("old", OLD)
+    assert (bmap.read_text(), image.read_bytes()) == (MAP_BEFORE, OLD)
 
 
 def test_a_folder_without_room_for_the_undo_file_stops_the_edit_before_it_begins(image: Path, descriptor: int) -> None:

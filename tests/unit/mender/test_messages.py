@@ -265,6 +265,7 @@ GOOD = sign(body_of(), KEY)
         sign(body_of() + b"\n", KEY),
         GOOD * 500,
     ],
+    ids=lambda signature: f"{len(signature)} characters",  # not the text, which is another one in each process
 )
 def test_a_signature_of_anything_else_is_wrong(signature: str) -> None:
     assert refusal(body_of(), signature) is Reason.SIGNATURE_WRONG

@@ -1,5 +1,6 @@
 """Files are made once, with their mode, or not at all."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mtls_ambassador.model.errors import AmbassadorError
-from mtls_ambassador.pki.files import PRIVATE, make_folder, read_file, replace, write_new
+from mtls_ambassador.pki.files import PRIVATE, make_folder, read_file, replace, shred_files, write_new
 
 FULL_DISK = """
 import resource, signal, sys
@@ -33,6 +34,20 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "target")
     with pytest.raises(AmbassadorError, match="never overwritten"):
         write_new(tmp_path / "link", b"one")
+    assert not (tmp_path / "target").exists()
+
+
+def test_what_a_link_leads_to_is_not_shredded(tmp_path: Path) -> None:
+    (tmp_path / "target").write_bytes(b"somebody's")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "target")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(OSError, match="is a symbolic link, and what it leads to is not shredded") as caught:
+        shred_files(folder, [link])
+    assert caught.value.filename == str(link)
+    assert (tmp_path / "target").read_bytes() == b"somebody's"
+    assert shred_files(folder, [tmp_path / "target"]) == 1
+    os.close(folder)
     assert not (tmp_path / "target").exists()
 
 
