@@ -13,8 +13,8 @@ from pathlib import Path
 from aiohttp import web
 
 from mtls_ambassador.flows import log, run_gateway
-from mtls_ambassador.flows.store_denials import StoreDenials
 from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.model.store_denials import StoreDenials
 from mtls_ambassador.settings.load import load
 
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from mtls_ambassador.flows.store_denials import StoreDenials
+from mtls_ambassador.model.store_denials import StoreDenials
 from support.gateway import STUB, Gateway
 from support.pki import Files, Pki, validity
 from support.revocation import becomes, call, swap

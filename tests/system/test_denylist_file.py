@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_ambassador.flows.store_denials import StoreDenials
+from mtls_ambassador.model.store_denials import StoreDenials
 from support.client import PATIENCE, until
 from support.gateway import STUB, Gateway
 from support.pki import Pki

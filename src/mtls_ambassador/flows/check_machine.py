@@ -14,9 +14,9 @@ from mtls_ambassador.envoy.process import binary
 from mtls_ambassador.envoy.render import RESERVED_FILES, device_connections
 from mtls_ambassador.flows.keep_current import KeepCurrent
 from mtls_ambassador.flows.machine import inspect, runtime_folder
-from mtls_ambassador.flows.store_denials import StoreDenials
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.finding import Finding, fail, ok, warn
+from mtls_ambassador.model.store_denials import StoreDenials
 from mtls_ambassador.settings import Listen, Settings
 
 ENVOY = "Envoy"

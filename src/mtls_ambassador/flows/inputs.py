@@ -10,9 +10,9 @@ from mtls_ambassador.envoy.material import Material
 from mtls_ambassador.envoy.place import Machine, RuntimePaths
 from mtls_ambassador.flows import compile_denylist, trust_files
 from mtls_ambassador.flows.input_files import read_input
-from mtls_ambassador.flows.store_denials import StoreDenials
 from mtls_ambassador.flows.trust_files import Authorities
 from mtls_ambassador.model.errors import AmbassadorError, FaultsError
+from mtls_ambassador.model.store_denials import StoreDenials
 from mtls_ambassador.pki.authority import issuer_sha256
 from mtls_ambassador.pki.crl_file import Crls, parse_crls
 from mtls_ambassador.settings import Settings

@@ -4,12 +4,14 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_ambassador.model.errors import FaultsError
+from mtls_ambassador.pki.crl import crl_pem
 
 _NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 _PEM = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
@@ -39,19 +41,20 @@ def parse_crls(content: bytes, authorities: Iterable[x509.Certificate], now: dt.
     With a CRL of one CA, OpenSSL and Envoy ask for one of every CA of a chain (RFC 5280 section 6.3): a CA without one
     would have all its devices refused, so that is a fault. Of two lists of a CA the newer counts.
     """
-    found = _read(content)
+    blocks = _read(content)
     known = [item for item in authorities if item.not_valid_after_utc > now]
-    newest: dict[bytes, x509.CertificateRevocationList] = {}
+    newest: dict[bytes, _Block] = {}
     faults = []
-    for crl in found:
+    for block in blocks:
+        crl = block.crl
         name = crl.issuer.rfc4514_string()
         issuers = [item for item in known if item.subject == crl.issuer and _has_signed(item, crl)]
         if not issuers:
             faults.append(f"the CRL of {name} was signed by no CA of the bundle (MTLS_TENANT_CA_PEM)")
         for issuer in issuers:
             own = issuer.public_bytes(Encoding.DER)
-            if own not in newest or newest[own].last_update_utc < crl.last_update_utc:
-                newest[own] = crl
+            if own not in newest or newest[own].crl.last_update_utc < crl.last_update_utc:
+                newest[own] = block
     faults += [
         f"there is no CRL of {item.subject.rfc4514_string()}, which is in the CA bundle: all its devices would be"
         " refused, for every CA of a chain needs one (RFC 5280 section 6.3); an empty one is enough"
@@ -60,22 +63,29 @@ def parse_crls(content: bytes, authorities: Iterable[x509.Certificate], now: dt.
     ]
     if faults:
         raise FaultsError(faults)
-    return _together(list({id(crl): crl for crl in newest.values()}.values()))
+    return _together(list({id(block): block for block in newest.values()}.values()))
 
 
-def _read(content: bytes) -> list[x509.CertificateRevocationList]:
+class _Block(NamedTuple):
+    """A CRL, and its PEM as it was read: to write a long one anew takes long."""
+
+    crl: x509.CertificateRevocationList
+    pem: bytes
+
+
+def _read(content: bytes) -> list[_Block]:
     if not content.strip():
         raise FaultsError(["holds no whole CRL"])
     try:
         if b"-----BEGIN" in content:
-            found = [x509.load_pem_x509_crl(block) for block in _PEM.findall(content)]
+            found = [_Block(x509.load_pem_x509_crl(block), block + b"\n") for block in _PEM.findall(content)]
         else:
-            found = [x509.load_der_x509_crl(content)]
+            found = [_Block(x509.load_der_x509_crl(content), crl_pem(content))]
     except (ValueError, UnsupportedAlgorithm) as error:
         raise FaultsError([f"cannot be read as a CRL, PEM or DER: {str(error)[:100]}"]) from error
     if not found or content.count(b"-----BEGIN X509 CRL") != content.count(b"-----END X509 CRL"):
         raise FaultsError(["holds no whole CRL"])
-    if missing := [crl for crl in found if crl.next_update_utc is None]:
+    if missing := [block.crl for block in found if block.crl.next_update_utc is None]:
         raise FaultsError([f"the CRL of {missing[0].issuer.rfc4514_string()} has no nextUpdate (RFC 5280, 5.1.2.5)"])
     return found
 
@@ -87,17 +97,12 @@ def _has_signed(issuer: x509.Certificate, crl: x509.CertificateRevocationList) -
         return False
 
 
-def _together(crls: Sequence[x509.CertificateRevocationList]) -> Crls:
+def _together(blocks: Sequence[_Block]) -> Crls:
     serials: dict[str, frozenset[bytes]] = {}
-    for crl in crls:
+    for crl, _ in blocks:
         name = crl.issuer.rfc4514_string()
         own = frozenset(b"%040x" % entry.serial_number for entry in crl)
         serials[name] = serials.get(name, frozenset()) | own
-    first = min(crls, key=lambda crl: crl.next_update_utc or _NEVER)
+    first = min((block.crl for block in blocks), key=lambda crl: crl.next_update_utc or _NEVER)
     assert first.next_update_utc is not None  # noqa: S101 - _read has looked
-    return Crls(
-        b"".join(crl.public_bytes(Encoding.PEM) for crl in crls),
-        serials,
-        first.next_update_utc,
-        first.issuer.rfc4514_string(),
-    )
+    return Crls(b"".join(block.pem for block in blocks), serials, first.next_update_utc, first.issuer.rfc4514_string())

@@ -16,11 +16,12 @@ from mtls_ambassador.flows.denial_targets import Selection
 from mtls_ambassador.flows.deny import Denied, Order, deny
 from mtls_ambassador.flows.lift_denials import lift
 from mtls_ambassador.flows.put_back_denials import put_back_all
-from mtls_ambassador.flows.store_denials import StoreDenials, StoreWatch, collect
+from mtls_ambassador.flows.store_denials import StoreWatch, collect
 from mtls_ambassador.model.denial import Denial, DenialKind
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.revocation import serial_hex
+from mtls_ambassador.model.store_denials import StoreDenials
 from mtls_ambassador.pki.issue import make_ca, make_device
 from mtls_ambassador.pki.parse import device_certificate
 from mtls_ambassador.store import audit, denials
