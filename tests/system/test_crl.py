@@ -1,5 +1,6 @@
 """`MTLS_CRL_PATH`: who is revoked is refused in the handshake and on open connections; bad lists, stale lists."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -113,4 +114,20 @@ async def test_a_hundred_thousand_entries_are_taken_while_good_devices_call(tmp_
             swap(path, many)
             await until(lambda: bool(gateway.events("taken")))
             await becomes(lambda: call(gateway, context), "refused")
+        assert traffic.failed == []
+
+
+async def test_a_list_that_becomes_stale_while_serving_shuts_nobody_out_even_when_its_file_is_bad(
+    tmp_path: Path,
+) -> None:
+    pki, path = Pki(tmp_path), tmp_path / "crl.pem"
+    bad, good = pki.client_context(device := pki.device("bad")), pki.client_context(pki.device("good"))
+    swap(path, crl(pki.ca, [serial_of(device)], days=13 / 86_400))  # five of them are left out
+    async with running(pki, path) as gateway:
+        assert (await call(gateway, good), await call(gateway, bad)) == (200, "refused")
+        swap(path, b"rubbish")
+        await gateway.event(NOT_TAKEN)
+        async with Traffic.of(gateway, [good]) as traffic:
+            await becomes(lambda: call(gateway, bad), 401)
+            await asyncio.sleep(6)  # past its end
         assert traffic.failed == []

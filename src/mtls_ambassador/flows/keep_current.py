@@ -25,6 +25,7 @@ from mtls_ambassador.settings import Settings
 
 POLL = 0.1
 """Seconds between two looks at the files; one that has not changed for that long is at rest."""
+RETRY = dt.timedelta(seconds=2)
 CRL = "CRL"
 FILE = "denylist file"
 STORE = "denylist of the store"
@@ -67,6 +68,7 @@ class KeepCurrent:
         self._remembered = self._inputs.gone
         self._crls = KnownCrls()
         self._crl_phase = (False, False)
+        self._phase_tried = now() - 2 * RETRY
         self._parts = self._all_parts(machine)
 
     def begin(self) -> None:
@@ -87,7 +89,11 @@ class KeepCurrent:
                 await asyncio.to_thread(self.look)
 
     def _has_news(self) -> bool:
-        return self._phase() != self._crl_phase or any(part.stamp() != part.tried for part in self._parts)
+        return self._is_phase_over() or any(part.stamp() != part.tried for part in self._parts)
+
+    def _is_phase_over(self) -> bool:
+        """Whether a CRL has become stale; when that could not be put in force, it is tried again soon."""
+        return self._phase() != self._crl_phase and self._now() - self._phase_tried > RETRY
 
     def look(self) -> None:
         """Take what has changed and is at rest."""
@@ -100,8 +106,8 @@ class KeepCurrent:
                 continue
             part.tried = stamp
             self._take(part)
-        if self._phase() != self._crl_phase:
-            self._take(next(part for part in self._parts if part.name == CRL))
+        if self._is_phase_over():
+            self._follow_time()
         self._write_states()
 
     def _take(self, part: Part) -> None:
@@ -109,14 +115,28 @@ class KeepCurrent:
         try:
             self._publish(part.read(self._inputs))
         except (AmbassadorError, OSError) as error:
-            part.state = replace(part.state, fault=str(error), fault_since=part.state.fault_since or self._now())
-            log.error("not taken, the old one stays in force", what=part.name, reason=str(error))  # noqa: TRY400 - no traceback
-            self._crl_phase = self._phase()
+            self._refuse(part, str(error))
+        except Exception as error:
+            # Whatever a file may do to a parser, it must not take the gateway down.
+            log.exception("unexpected", what=part.name)
+            self._refuse(part, f"{type(error).__name__} while it was read")
         else:
             part.state = replace(part.state, loaded_at=self._now(), fault="", fault_since=None)
             log.info("taken", what=part.name, entries=part.count(self._inputs))
             if fault := self._state(part).fault:
                 log.error("taken, but", what=part.name, reason=fault)
+
+    def _refuse(self, part: Part, why: str) -> None:
+        part.state = replace(part.state, fault=why, fault_since=part.state.fault_since or self._now())
+        structlog.get_logger().error("not taken, the old one stays in force", what=part.name, reason=why)
+
+    def _follow_time(self) -> None:
+        """The time of a CRL, or its grace, is over: what is in force says so from now on."""
+        try:
+            self._publish(self._inputs)
+        except (AmbassadorError, OSError) as error:
+            self._phase_tried = self._now()
+            structlog.get_logger().error("the end of a CRL is not in force yet", reason=str(error))
 
     def _publish(self, inputs: Inputs) -> None:
         phase = self._phase(inputs)

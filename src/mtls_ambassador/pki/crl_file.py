@@ -81,7 +81,7 @@ def _read(content: bytes) -> list[_Block]:
             found = [_Block(x509.load_pem_x509_crl(block), block + b"\n") for block in _PEM.findall(content)]
         else:
             found = [_Block(x509.load_der_x509_crl(content), crl_pem(content))]
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise FaultsError([f"cannot be read as a CRL, PEM or DER: {str(error)[:100]}"]) from error
     if not found or content.count(b"-----BEGIN X509 CRL") != content.count(b"-----END X509 CRL"):
         raise FaultsError(["holds no whole CRL"])
