@@ -1,6 +1,8 @@
 """`MTLS_CRL_PATH`: who is revoked is refused in the handshake and on open connections; bad lists, stale lists."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,13 +11,17 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from mtls_ambassador.envoy.process import binary
 from mtls_ambassador.pki.issue import make_ca
+from mtls_ambassador.settings import Listen, Settings
+from mtls_ambassador.settings import Upstream as Server
 from support.client import until
 from support.gateway import STUB, Gateway
 from support.pki import Pki, validity
 from support.revocation import Line, Traffic, becomes, call, crl, serial_of, swap
 from support.upstream import Upstream
 
+SETTINGS = Settings(Listen("", 1), Path("c"), Path("k"), Path("ca"), Server("http", "x", 80))
 NOT_TAKEN = "not taken, the old one stays in force"
 
 
@@ -131,3 +137,67 @@ async def test_a_list_that_becomes_stale_while_serving_shuts_nobody_out_even_whe
             await becomes(lambda: call(gateway, bad), 401)
             await asyncio.sleep(6)  # past its end
         assert traffic.failed == []
+
+
+async def test_bundle_and_list_are_taken_together_in_whichever_order_they_come(tmp_path: Path) -> None:
+    pki, path = Pki(tmp_path), tmp_path / "crl.pem"
+    swap(path, crl(pki.ca))
+    second = make_ca("Second CA", validity())
+    bad, new = pki.device("bad"), pki.device("new", ca=second)
+    async with running(pki, path) as gateway:
+        swap(pki.ca_file, pki.ca.certificate_pem + second.certificate_pem)
+        line = await gateway.event(NOT_TAKEN)
+        assert "there is no CRL of CN=Second CA" in line["reason"]
+        swap(path, crl(pki.ca, [serial_of(bad)], number=2) + crl(second))
+        await becomes(lambda: call(gateway, pki.client_context(new)), 200)
+        assert await call(gateway, pki.client_context(bad)) == "refused"
+        assert 'fault": ""' in (gateway.runtime / "inputs.json").read_text()
+
+
+async def test_a_list_that_is_still_to_come_is_taken_when_its_time_has(tmp_path: Path) -> None:
+    pki, path = Pki(tmp_path), tmp_path / "crl.pem"
+    swap(path, crl(pki.ca))
+    bad, good = pki.device("bad"), pki.device("good")
+    async with running(pki, path) as gateway:
+        swap(path, crl(pki.ca, [serial_of(bad)], age=-5 / 86_400, number=2))
+        line = await gateway.event(NOT_TAKEN)
+        assert "still to come; compare the clocks" in line["reason"]
+        assert await call(gateway, pki.client_context(good)) == 200
+        await becomes(lambda: call(gateway, pki.client_context(bad)), "refused")
+        assert len(gateway.events(NOT_TAKEN)) == 1, "told once, however often it is tried"
+
+
+async def test_a_revoked_ca_stays_out_when_its_list_is_stale(tmp_path: Path) -> None:
+    """Then calls are held against it one by one: of a CA that is revoked all are refused."""
+    pki, path = Pki(tmp_path), tmp_path / "crl.pem"
+    below = make_ca("Below", validity(), issuer=pki.ca)
+    device = pki.client_context(pki.device("below", ca=below))
+    pki.ca_file.write_bytes(pki.ca.certificate_pem + below.certificate_pem)
+    serial = x509.load_pem_x509_certificate(below.certificate_pem).serial_number
+    swap(path, crl(pki.ca, [serial], days=-0.1) + crl(below))
+    async with running(pki, path) as gateway:
+        assert await call(gateway, device) in {401, "refused"}
+        assert await call(gateway, pki.client_context(pki.device("good"))) == 200
+
+
+async def test_a_check_that_fails_is_made_again(tmp_path: Path) -> None:
+    """Lists in force are not lost over it, and a restart of Envoy finds them."""
+    pki, path, broken = Pki(tmp_path), tmp_path / "crl.pem", tmp_path / "broken"
+    swap(path, crl(pki.ca))
+    bad, good = pki.device("bad"), pki.device("good")
+    wrapper = tmp_path / "envoy"
+    wrapper.write_text(
+        f'#!/bin/sh\ncase "$*" in *validate*) [ -e {broken} ] && exit 1;; esac\nexec {binary(SETTINGS)} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    async with running(pki, path, MTLS_ENVOY_PATH=str(wrapper)) as gateway:
+        broken.touch()
+        for number in (2, 3, 4):
+            swap(path, crl(pki.ca, [serial_of(bad)], days=number, number=number))
+            await asyncio.sleep(1)
+        await gateway.event(NOT_TAKEN)
+        assert await call(gateway, pki.client_context(bad)) == 200
+        os.kill(gateway.child("envoy.json"), signal.SIGKILL)
+        await becomes(lambda: call(gateway, pki.client_context(good)), 200)
+        broken.unlink()
+        await becomes(lambda: call(gateway, pki.client_context(bad)), "refused")

@@ -57,10 +57,14 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The same as bytes."""
+    """The same as bytes.
+
+    Who signs certificates chooses how they name their issuer, and a CA below a denied one has another name. So a
+    certificate whose issuer is not, letter for letter, a CA of the bundle is held against the rules of every issuer.
+    """
 
     head: Mapping[str, Any]
-    """`issuers`: issuers' numbers by their text; `spans`; `denied_issuers`."""
+    """`issuers`: issuers' numbers by their text; `known`: the CAs of the bundle; `spans`; `denied_issuers`."""
     records: bytes | memoryview = field(repr=False)
 
     @classmethod
@@ -68,22 +72,32 @@ class Packed:
         """Raises ValueError for anything else."""
         view = memoryview(content)
         length = int(bytes(view[:8]), 16)
-        return cls(json.loads(bytes(view[8 : 8 + length])), view[8 + length :])
+        found = cls(json.loads(bytes(view[8 : 8 + length])), view[8 + length :])
+        if len(found.records) % WIDTH:
+            raise ValueError("the list of serials is not whole")
+        return found
 
     def to_bytes(self) -> bytes:
         """What `read` takes."""
         head = json.dumps(self.head, separators=(",", ":"), sort_keys=True).encode()
         return b"%08x" % len(head) + head + bytes(self.records)
 
+    def knows(self, issuer: str) -> bool:
+        """Whether it is a CA of the bundle."""
+        return issuer in self.head["known"]
+
     def why(self, issuer: str, serial: int, not_before: dt.datetime) -> str:
         """By what a certificate is denied; empty when it is not."""
-        if issuer in self.head["denied_issuers"]:
+        is_known, denied = self.knows(issuer), self.head["denied_issuers"]
+        if issuer in denied or (denied and not is_known):
             return "ca"
         begins = not_before.timestamp()
-        if any(who in {"", issuer} and first <= begins < end for who, first, end in self.head["spans"]):
-            return "dates"
-        number = self.head["issuers"].get(issuer)
-        keys = [ANY] if number is None else [ANY, b"%04x" % number]
+        for who, first, end in self.head["spans"]:
+            if (who in {"", issuer} or not is_known) and first <= begins < end:
+                return "dates"
+        numbers = self.head["issuers"]
+        meant = [number for name, number in numbers.items() if name == issuer or not is_known]
+        keys = [ANY, *(b"%04x" % number for number in meant)]
         return "serial" if any(self._holds(key + b"%040x" % serial) for key in keys) else ""
 
     def _holds(self, record: bytes) -> bool:
@@ -97,16 +111,19 @@ class Packed:
         return False
 
 
-def pack(denied: Denied) -> Packed:
-    """Sort and join. Raises ValueError for more than 65 535 issuers."""
+def pack(denied: Denied, known: Iterable[str] = ()) -> Packed:
+    """Sort and join; `known` are the CAs of the bundle, by their text. Raises ValueError for over 65 535 issuers."""
     issuers = {issuer: number for number, issuer in enumerate(sorted(denied.of_issuers), 1)}
     if len(issuers) > _MOST_ISSUERS:
         raise ValueError(f"{len(issuers)} issuers; {_MOST_ISSUERS} are the most")
     parts = [_records(ANY, denied.serials)]
     parts += [_records(b"%04x" % number, denied.of_issuers[issuer]) for issuer, number in issuers.items()]
     spans = [[span.issuer, span.begins, span.ends] for span in denied.spans]
-    head = {"issuers": issuers, "spans": spans, "denied_issuers": list(denied.issuers)}
-    return Packed(head, b"".join(parts))
+    head = {"issuers": issuers, "known": sorted(known), "spans": spans, "denied_issuers": list(denied.issuers)}
+    records = b"".join(parts)
+    if len(records) % WIDTH:
+        raise ValueError(f"a serial has not {SERIAL} digits")
+    return Packed(head, records)
 
 
 def _records(issuer: bytes, serials: Iterable[bytes]) -> bytes:

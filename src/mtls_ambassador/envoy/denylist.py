@@ -20,21 +20,12 @@ HEAD = 8
 _SCRIPT = """
 local WIDTH, SERIAL, HEAD = 44, 40, %(head)d
 local ISSUERS = {%(issuers)s}
+local EVERY = {%(every)s}
+local KNOWN = {%(known)s}
 local SPANS = {%(spans)s}
 local DENIED = {%(denied)s}
 local IGNORES_END = %(ignores_end)s
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local length = assert(tonumber(file:read(HEAD), 16))
-  file:seek("cur", length)
-  local records = file:read("*a")
-  file:close()
-  assert(#records == %(size)d, "the list of serials is not whole")
-  return records
-end
-
-local RECORDS = read("%(path)s")
+local RECORDS
 
 local function holds(record)
   local low, high = 0, #RECORDS / WIDTH
@@ -51,10 +42,13 @@ local function why(tls)
   local serial = tls:serialNumberPeerCertificate():lower()
   local issuer = tls:issuerPeerCertificate()
   local begins = tls:validFromPeerCertificate()
+  local unknown = not KNOWN[issuer]
   if serial == "" or #serial > SERIAL then return "unknown" end
-  if DENIED[issuer] then return "ca" end
+  if DENIED[issuer] or (unknown and next(DENIED)) then return "ca" end
   for _, span in ipairs(SPANS) do
-    if (span[1] == "" or span[1] == issuer) and begins >= span[2] and begins < span[3] then return "dates" end
+    if (unknown or span[1] == "" or span[1] == issuer) and begins >= span[2] and begins < span[3] then
+      return "dates"
+    end
   end
   local now = os.time()
   if begins > now then return "not-yet-valid" end
@@ -62,8 +56,13 @@ local function why(tls)
   if #RECORDS == 0 then return nil end
   local padded = string.rep("0", SERIAL - #serial) .. serial
   if holds("0000" .. padded) then return "serial" end
-  local number = ISSUERS[issuer]
-  if number and holds(number .. padded) then return "serial" end
+  if unknown then
+    for _, number in ipairs(EVERY) do
+      if holds(number .. padded) then return "serial" end
+    end
+  elseif ISSUERS[issuer] and holds(ISSUERS[issuer] .. padded) then
+    return "serial"
+  end
   return nil
 end
 
@@ -77,6 +76,19 @@ function envoy_on_request(handle)
     handle:respond({[":status"] = "401"}, "unauthorized (certificate-denied)")
   end
 end
+
+-- Last: Envoy goes on without a script that fails on a worker, and what is above then answers 503 to all.
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local length = assert(tonumber(file:read(HEAD), 16))
+  file:seek("cur", length)
+  local records = file:read("*a")
+  file:close()
+  assert(#records == %(size)d, "the list of serials is not whole")
+  return records
+end
+
+RECORDS = read("%(path)s")
 """
 
 
@@ -88,9 +100,13 @@ class DenylistFile:
     size: int
     """Bytes of its records."""
     issuers: Mapping[str, int] = field(default_factory=dict)
-    """Their numbers, by the text Envoy has for them."""
+    """Numbers of CAs of the bundle, by the text Envoy has for them."""
+    every: tuple[int, ...] = ()
+    """The numbers of all issuers."""
+    known: tuple[str, ...] = ()
+    """The CAs of the bundle, by the text Envoy has for them where that is certain."""
     spans: tuple[tuple[str, int, int], ...] = ()
-    """Issuer (Envoy's text, empty for any), and begin and end in seconds since 1970."""
+    """Issuer (Envoy's text, empty for any, `?` for one that is not known), and begin and end in seconds since 1970."""
     denied_issuers: tuple[str, ...] = ()
     ignores_end: bool = False
     """A certificate's end does not matter (`MTLS_INSECURE_SKIP_CLIENT_EXPIRE_AFTER`)."""
@@ -101,6 +117,8 @@ def lua_filter(file: DenylistFile) -> dict[str, Any]:
     script = _SCRIPT % {
         "head": HEAD,
         "issuers": ", ".join(f'[{_quoted(text)}] = "{number:04x}"' for text, number in file.issuers.items()),
+        "every": ", ".join(f'"{number:04x}"' for number in file.every),
+        "known": ", ".join(f"[{_quoted(text)}] = true" for text in file.known),
         "spans": ", ".join(f"{{{_quoted(text)}, {begins}, {ends}}}" for text, begins, ends in file.spans),
         "denied": ", ".join(f"[{_quoted(text)}] = true" for text in file.denied_issuers),
         "ignores_end": "true" if file.ignores_end else "false",

@@ -28,20 +28,38 @@ class Publisher:
         self._written: dict[Path, str] = {}
         self._generation = 0
         self._crls: Path | None = None
+        self._checked: Material | None = None
 
     def publish(self, material: Material) -> None:
         """Put the material in force once Envoy accepts it; until then, and otherwise, all stays as it is.
 
         Raises AmbassadorError with Envoy's reason; the refused configuration is kept beside as `whole.json.rejected`.
         """
-        # A list of a hundred thousand takes Envoy long to read, and when it is the one in force it has read it before.
-        to_check = material if material.crls != self._crls else replace(material, crls=None)
-        self._check(render.whole(self._settings, self._paths, self._machine, to_check))
+        known = self._shape_of(replace(material, crls=None)) == self._checked
+        before = self._written.get(self._paths.denylist)
+        if known:  # all but the serials is as it was: they are in force before a long CRL has been looked at
+            self._replace(self._paths.denylist, denylist_resource(material))
+        try:
+            self._publish_rest(material, is_checked=known and material.crls == self._crls)
+        except BaseException:
+            if known and before is not None:
+                self._replace(self._paths.denylist, json.loads(before))
+            raise
+        self._crls, self._checked = material.crls, self._shape_of(replace(material, crls=None))
+
+    def _publish_rest(self, material: Material, *, is_checked: bool) -> None:
+        if not is_checked:
+            # Of a CRL that is in force already Envoy need not be asked again.
+            to_check = material if material.crls != self._crls else replace(material, crls=None)
+            self._check(render.whole(self._settings, self._paths, self._machine, to_check))
         files = render.secrets(self._settings, self._paths, material)
         files[self._paths.denylist] = denylist_resource(material)
         for path, content in files.items():
             self._replace(path, content)
-        self._crls = material.crls
+
+    def _shape_of(self, material: Material) -> Material:
+        """What Envoy must look at: all but which serials are listed, which a script reads that it has looked at."""
+        return replace(material, denylist=replace(material.denylist, path=Path("list"), size=0))
 
     def begin(self) -> None:
         """Write what Envoy starts with; the material is there already."""

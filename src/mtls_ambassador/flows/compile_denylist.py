@@ -16,6 +16,8 @@ from mtls_ambassador.pki.serial_file import parse_serials
 from mtls_ambassador.settings import Settings
 
 PREFIX = "denied-"
+_OTHER = "?"
+"""No name of Envoy's: an issuer that is not known to it by its name."""
 
 
 def read_blacklist(settings: Settings) -> frozenset[bytes]:
@@ -34,22 +36,15 @@ def envoy_names(authorities: Iterable[x509.Certificate]) -> dict[str, str | None
     return {item.subject.rfc4514_string(): openssl_text(item.subject) for item in authorities}
 
 
-def certain(denied: Denied, names: dict[str, str | None]) -> Denied:
-    """What Envoy can tell by the issuer's name; serials of an issuer whose name is not certain count for any issuer.
-
-    Fails closed: rather a certificate of another CA with the same serial is refused than one that is denied let in.
-    Serials of an issuer that is none of our CAs are left out: its devices are refused in the handshake.
-    """
-    unsure = [found for issuer, found in denied.of_issuers.items() if issuer in names and names[issuer] is None]
-    sure = {issuer: found for issuer, found in denied.of_issuers.items() if names.get(issuer) is not None}
-    return Denied(denied.serials.union(*unsure), sure, denied.spans, denied.issuers)
-
-
 def write_denylist(
     denied: Denied, names: dict[str, str | None], paths: RuntimePaths, *, ignores_end: bool
 ) -> DenylistFile:
-    """Write the list into the runtime folder, under a new name; `swap` puts it in force for the decision service."""
-    packed = pack(certain(denied, names))
+    """Write the list into the runtime folder, under a new name; `swap` puts it in force for the decision service.
+
+    `names` are the CAs of the bundle, with what Envoy calls them. One of which that is not certain is not known to
+    Envoy: its certificates are held against the rules of every issuer. Fails closed.
+    """
+    packed = pack(denied, (name for name, text in names.items() if text))
     path = paths.directory / f"{PREFIX}{os.urandom(8).hex()}"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(packed.to_bytes())
@@ -57,18 +52,29 @@ def write_denylist(
 
 
 def _as_file(packed: Packed, path: Path, names: dict[str, str | None], *, ignores_end: bool) -> DenylistFile:
-    numbers = {name: number for issuer, number in packed.head["issuers"].items() if (name := names.get(issuer))}
-    spans = tuple((names.get(who) or "" if who else "", begins, ends) for who, begins, ends in packed.head["spans"])
-    issuers = tuple(name for issuer in packed.head["denied_issuers"] if (name := names.get(issuer)))
-    return DenylistFile(path, len(packed.records), numbers, spans, issuers, ignores_end)
+    def envoys(issuer: str) -> str:
+        return (names.get(issuer) or _OTHER) if issuer else ""
+
+    numbers: dict[str, int] = packed.head["issuers"]
+    return DenylistFile(
+        path,
+        len(packed.records),
+        {text: number for issuer, number in numbers.items() if (text := names.get(issuer))},
+        tuple(numbers.values()),
+        tuple(text for text in names.values() if text),
+        tuple((envoys(who), begins, ends) for who, begins, ends in packed.head["spans"]),
+        tuple(map(envoys, packed.head["denied_issuers"])),
+        ignores_end,
+    )
 
 
 def swap(paths: RuntimePaths, current: Path) -> None:
-    """From now on the decision service looks it up here; older lists go."""
+    """From now on the decision service looks it up here; older lists go, but the last, which Envoy may be reading."""
+    last = paths.denied.readlink().name if paths.denied.is_symlink() else ""
     staged = paths.denied.with_name("denied.new")
     staged.unlink(missing_ok=True)
     staged.symlink_to(current.name)
     staged.replace(paths.denied)
     for old in paths.directory.glob(f"{PREFIX}*"):
-        if old != current:
+        if old.name not in {current.name, last}:
             old.unlink(missing_ok=True)

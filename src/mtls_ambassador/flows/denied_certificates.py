@@ -24,6 +24,13 @@ class DeniedCertificates:
         except (OSError, ValueError, KeyError) as error:
             raise RefusedError(Reason.INTERNAL, "the denylist cannot be read") from error
 
+    def knows(self, issuer: str) -> bool:
+        """Whether it is a CA of the bundle. Fails closed: raises RefusedError when there is no list."""
+        try:
+            return self._current().knows(issuer)
+        except (OSError, ValueError, KeyError) as error:
+            raise RefusedError(Reason.INTERNAL, "the denylist cannot be read") from error
+
     def _current(self) -> Packed:
         status = self._path.stat()
         seen = status.st_ino, status.st_mtime_ns

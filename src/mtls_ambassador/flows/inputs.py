@@ -1,9 +1,12 @@
 """All that the gateway is given by files and by its store, as last read and found good."""
 
 import datetime as dt
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_ambassador.decide.denylist import Denied, Span
 from mtls_ambassador.envoy.material import Material
@@ -60,9 +63,15 @@ class Inputs:
             return self
         content = read_input(settings.crl, "MTLS_CRL_PATH")
         try:
-            return replace(self, crls=parse_crls(content, self.authorities, now))
+            found = parse_crls(content, self.authorities, now, needs_expired=settings.skip_client_expiry)
         except FaultsError as error:
             raise AmbassadorError(f"MTLS_CRL_PATH: {settings.crl}: {error}") from error
+        if found.this_update > now:
+            raise NotYetError(
+                f"MTLS_CRL_PATH: {settings.crl}: a CRL is of {found.this_update:%Y-%m-%d %H:%M:%S} UTC, which is still"
+                " to come; compare the clocks"
+            )
+        return replace(self, crls=found)
 
     def with_upstream(self, settings: Settings, machine: Machine) -> "Inputs":
         """What the Mender server's certificate must chain to."""
@@ -105,21 +114,39 @@ class Inputs:
     def denied(self, settings: Settings, now: dt.datetime) -> Denied:
         """All that is denied, by whomever."""
         names = {issuer_sha256(item).hex(): item.subject.rfc4514_string() for item in self.authorities}
-        everybody = names.values() if self.is_crl_over(settings, now) else ()
-        return Denied(
-            self.blacklist.union(map(str.encode, self.store.serials)) if self.store.serials else self.blacklist,
-            self._of_issuers(names),
-            tuple(Span(*span) for span in self.store.spans),
-            tuple(dict.fromkeys((*self.store.issuers, *everybody))),
-        )
+        serials = self.blacklist.union(map(str.encode, self.store.serials)) if self.store.serials else self.blacklist
+        of_issuers = self._of_issuers(names)
+        issuers = [*self.store.issuers, *self._revoked_authorities(serials, of_issuers)]
+        if self.is_crl_over(settings, now):
+            issuers += names.values()
+        spans = tuple(Span(*span) for span in self.store.spans)
+        return Denied(serials, of_issuers, spans, tuple(dict.fromkeys(issuers)))
 
     def _of_issuers(self, names: Mapping[str, str]) -> dict[str, frozenset[bytes]]:
+        """By issuer; what is no CA of the bundle has a name of its own, and counts for who is of no CA of it."""
         found = dict(self.crls.serials) if self.crls else {}
-        by_hash = {names[one]: serials for one, serials in self.store.of_authorities.items() if one in names}
+        by_hash = {names.get(one, f"SHA-256 {one}"): serials for one, serials in self.store.of_authorities.items()}
         for more in (self.store.of_issuers, by_hash):
             for issuer, serials in more.items():
                 found[issuer] = found.get(issuer, frozenset()).union(map(str.encode, serials))
         return found
+
+    def _revoked_authorities(
+        self, serials: frozenset[bytes], of_issuers: Mapping[str, frozenset[bytes]]
+    ) -> Iterator[str]:
+        """CAs of the bundle that are themselves denied or revoked: so are all that they have issued."""
+        nobody: frozenset[bytes] = frozenset()
+        for item in self.authorities:
+            serial = b"%040x" % item.serial_number
+            if serial in serials or serial in of_issuers.get(item.issuer.rfc4514_string(), nobody):
+                yield item.subject.rfc4514_string()
+
+    def _trusted(self, denied: Denied) -> bytes:
+        """The bundle without CAs that are denied, so that no CA below one is trusted either; never empty."""
+        kept = [item for item in self.authorities if item.subject.rfc4514_string() not in denied.issuers]
+        if not kept or len(kept) == len(self.authorities):
+            return self.bundle
+        return b"".join(item.public_bytes(Encoding.PEM) for item in kept)
 
     def together(self, settings: Settings, paths: RuntimePaths, now: dt.datetime, known_crls: "KnownCrls") -> Material:
         """What Envoy gets; the denylist is written under a new name."""
@@ -130,7 +157,7 @@ class Inputs:
         return Material(
             self.server_chain,
             self.server_key,
-            self.bundle,
+            self._trusted(denied),
             denylist,
             known_crls.path_of(in_handshake, paths),
             self.upstream,
@@ -144,16 +171,25 @@ class KnownCrls:
 
     crls: Crls | None = None
     path: Path | None = None
-    _made: int = 0
+    in_force: tuple[Path | None, ...] = ()
+    """The last ones that were published: Envoy has the newest, and may still be reading the one before."""
 
     def path_of(self, crls: Crls | None, paths: RuntimePaths) -> Path | None:
         """The file with these; None for none."""
         if crls is None:
             return None
         if self.path is None or self.crls is None or self.crls.pem != crls.pem:
-            self._made += 1
-            self.path, self.crls = paths.directory / f"crls-{self._made}.pem", crls
+            self.path, self.crls = paths.directory / f"crls-{os.urandom(8).hex()}.pem", crls
             self.path.write_bytes(crls.pem)
-            if self._made > 2:  # noqa: PLR2004 - the one in force, and the one before, which Envoy may be reading still
-                (paths.directory / f"crls-{self._made - 2}.pem").unlink(missing_ok=True)
         return self.path
+
+    def published(self, path: Path | None, paths: RuntimePaths) -> None:
+        """Others than these are not needed any more."""
+        self.in_force = (*self.in_force, path)[-2:] if path not in self.in_force[-1:] else self.in_force
+        for old in paths.directory.glob("crls-*.pem"):
+            if old not in self.in_force:
+                old.unlink(missing_ok=True)
+
+
+class NotYetError(AmbassadorError):
+    """What will be right later, without a change of the file."""

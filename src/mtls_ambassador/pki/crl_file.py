@@ -2,17 +2,21 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID
 
 from mtls_ambassador.model.errors import FaultsError
 from mtls_ambassador.pki.crl import crl_pem
 
+_UNDERSTOOD = {ExtensionOID.CRL_NUMBER, ExtensionOID.AUTHORITY_KEY_IDENTIFIER}
+_MOST_BITS = 160
+"""Of a serial (RFC 5280, 4.1.2.2); longer ones are refused by Envoy's filter without a list."""
 _NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 _PEM = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 
@@ -24,6 +28,8 @@ class Crls:
     pem: bytes = field(repr=False)
     serials: dict[str, frozenset[bytes]] = field(repr=False)
     """By the issuer's RFC 4514 text: 40 lower-case digits each."""
+    this_update: dt.datetime
+    """Of the newest."""
     next_update: dt.datetime
     """When the first of them is stale."""
     stale: str
@@ -35,20 +41,23 @@ class Crls:
         return sum(len(found) for found in self.serials.values())
 
 
-def parse_crls(content: bytes, authorities: Iterable[x509.Certificate], now: dt.datetime) -> Crls:
+def parse_crls(
+    content: bytes, authorities: Sequence[x509.Certificate], now: dt.datetime, *, needs_expired: bool = False
+) -> Crls:
     """Every CRL in the content. Raises FaultsError when one cannot be read, is of no CA of ours, or one is missing.
 
     With a CRL of one CA, OpenSSL and Envoy ask for one of every CA of a chain (RFC 5280 section 6.3): a CA without one
-    would have all its devices refused, so that is a fault. Of two lists of a CA the newer counts.
+    would have all its devices refused, so that is a fault; of a CA that has expired only with `needs_expired`. Of two
+    lists of a CA the newer counts.
     """
     blocks = _read(content)
-    known = [item for item in authorities if item.not_valid_after_utc > now]
+    needed = [item for item in authorities if needs_expired or item.not_valid_after_utc > now]
     newest: dict[bytes, _Block] = {}
     faults = []
     for block in blocks:
         crl = block.crl
         name = crl.issuer.rfc4514_string()
-        issuers = [item for item in known if item.subject == crl.issuer and _has_signed(item, crl)]
+        issuers = [item for item in authorities if item.subject == crl.issuer and _has_signed(item, crl)]
         if not issuers:
             faults.append(f"the CRL of {name} was signed by no CA of the bundle (MTLS_TENANT_CA_PEM)")
         for issuer in issuers:
@@ -58,7 +67,7 @@ def parse_crls(content: bytes, authorities: Iterable[x509.Certificate], now: dt.
     faults += [
         f"there is no CRL of {item.subject.rfc4514_string()}, which is in the CA bundle: all its devices would be"
         " refused, for every CA of a chain needs one (RFC 5280 section 6.3); an empty one is enough"
-        for item in known
+        for item in needed
         if item.public_bytes(Encoding.DER) not in newest
     ]
     if faults:
@@ -85,9 +94,21 @@ def _read(content: bytes) -> list[_Block]:
         raise FaultsError([f"cannot be read as a CRL, PEM or DER: {str(error)[:100]}"]) from error
     if not found or content.count(b"-----BEGIN X509 CRL") != content.count(b"-----END X509 CRL"):
         raise FaultsError(["holds no whole CRL"])
+    for block in found:
+        _refuse_part(block.crl)
     if missing := [block.crl for block in found if block.crl.next_update_utc is None]:
         raise FaultsError([f"the CRL of {missing[0].issuer.rfc4514_string()} has no nextUpdate (RFC 5280, 5.1.2.5)"])
     return found
+
+
+def _refuse_part(crl: x509.CertificateRevocationList) -> None:
+    """Only whole lists of one CA's own certificates are taken (RFC 5280 sections 5.2.4, 5.2.5): others name fewer."""
+    name = crl.issuer.rfc4514_string()
+    for extension in crl.extensions:
+        if extension.oid in {ExtensionOID.DELTA_CRL_INDICATOR, ExtensionOID.ISSUING_DISTRIBUTION_POINT}:
+            raise FaultsError([f"a CRL of {name} is a part of one (delta or distribution point); give the whole list"])
+        if extension.critical and extension.oid not in _UNDERSTOOD:
+            raise FaultsError([f"a CRL of {name} has a critical extension {extension.oid.dotted_string}"])
 
 
 def _has_signed(issuer: x509.Certificate, crl: x509.CertificateRevocationList) -> bool:
@@ -101,8 +122,14 @@ def _together(blocks: Sequence[_Block]) -> Crls:
     serials: dict[str, frozenset[bytes]] = {}
     for crl, _ in blocks:
         name = crl.issuer.rfc4514_string()
-        own = frozenset(b"%040x" % entry.serial_number for entry in crl)
+        own = frozenset(b"%040x" % entry.serial_number for entry in crl if entry.serial_number >> _MOST_BITS == 0)
         serials[name] = serials.get(name, frozenset()) | own
     first = min((block.crl for block in blocks), key=lambda crl: crl.next_update_utc or _NEVER)
     assert first.next_update_utc is not None  # noqa: S101 - _read has looked
-    return Crls(b"".join(block.pem for block in blocks), serials, first.next_update_utc, first.issuer.rfc4514_string())
+    return Crls(
+        b"".join(block.pem for block in blocks),
+        serials,
+        max(block.crl.last_update_utc for block in blocks),
+        first.next_update_utc,
+        first.issuer.rfc4514_string(),
+    )

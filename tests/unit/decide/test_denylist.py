@@ -12,8 +12,11 @@ NOON = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
 SERIALS = st.frozensets(st.integers(0, 2**160 - 1).map(lambda number: b"%040x" % number), max_size=40)
 
 
+KNOWN = ("CN=a", "CN=b", "CN=ü", "CN=stranger", "CN=whoever", "CN=gone")
+
+
 def packed(denied: Denied) -> Packed:
-    return Packed.read(pack(denied).to_bytes())
+    return Packed.read(pack(denied, KNOWN).to_bytes())
 
 
 @given(SERIALS, st.dictionaries(st.sampled_from(["CN=a", "CN=b", "CN=ü"]), SERIALS), st.integers(0, 2**160 - 1))
@@ -72,3 +75,22 @@ def test_it_counts_what_it_holds() -> None:
 def test_whether_somebody_more_is_denied(after: Denied, *, more: bool) -> None:
     before = Denied(frozenset({b"%040x" % 1}), {"CN=a": frozenset({b"%040x" % 2})}, (Span("", 0, 1),), ("CN=b",))
     assert after.exceeds(before) is more
+
+
+@pytest.mark.parametrize("issuer", ["CN=A", "CN=a ", "CN=below a", ""])
+def test_an_issuer_that_is_no_ca_of_the_bundle_is_held_against_the_rules_of_all(issuer: str) -> None:
+    """Whoever has a CA's key writes the issuer as they like, or signs a CA below it."""
+    now = int(NOON.timestamp())
+    one = packed(Denied(of_issuers={"CN=a": frozenset({b"%040x" % 7}), "CN=x": frozenset({b"%040x" % 8})}))
+    assert [one.why(issuer, serial, NOON) for serial in (7, 8, 9)] == ["serial", "serial", ""]
+    assert [one.why("CN=b", serial, NOON) for serial in (7, 8, 9)] == ["", "", ""]
+    assert packed(Denied(spans=(Span("CN=a", now, now + 1),))).why(issuer, 1, NOON) == "dates"
+    gone = packed(Denied(issuers=("CN=gone",)))
+    assert (gone.why(issuer, 1, NOON), gone.why("CN=a", 1, NOON)) == ("ca", "")
+
+
+def test_a_serial_of_another_width_is_never_packed() -> None:
+    with pytest.raises(ValueError, match="has not 40 digits"):
+        pack(Denied(frozenset({b"1" * 41})))
+    with pytest.raises(ValueError, match="not whole"):
+        Packed.read(pack(Denied(frozenset({b"1" * 40}))).to_bytes()[:-1])

@@ -4,6 +4,8 @@ import datetime as dt
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_ambassador.model.errors import FaultsError
@@ -52,9 +54,46 @@ def test_a_ca_without_one_is_named_with_what_would_be_right() -> None:
     assert "an empty one is enough" in text
 
 
-def test_a_ca_that_has_expired_needs_none() -> None:
+def test_a_ca_that_has_expired_needs_none_and_may_have_one() -> None:
     expired = make_ca("Expired", validity(-9, -1))
     assert parsed(crl(ONE), ONE, expired).count == 0
+    assert parsed(crl(ONE) + crl(expired, [1]), ONE, expired).count == 1
+    cas = [x509.load_pem_x509_certificate(ca.certificate_pem) for ca in (ONE, expired)]
+    with pytest.raises(FaultsError, match="there is no CRL of CN=Expired"):
+        parse_crls(crl(ONE), cas, NOW, needs_expired=True)
+
+
+def built(*extensions: tuple[x509.ExtensionType, bool]) -> bytes:
+    """A CRL that another program made."""
+    ca = x509.load_pem_x509_certificate(ONE.certificate_pem)
+    builder = x509.CertificateRevocationListBuilder(ca.subject, NOW, NOW + dt.timedelta(days=1))
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical=critical)
+    assert isinstance(ONE.key, ec.EllipticCurvePrivateKey)
+    return builder.sign(ONE.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize("critical", [True, False])
+def test_a_part_of_a_list_is_refused(*, critical: bool) -> None:
+    """It names fewer than are revoked, and would be the newest."""
+    delta = built((x509.CRLNumber(2), False), (x509.DeltaCRLIndicator(1), critical))
+    assert "is a part of one" in fault(crl(ONE, [1]) + delta, ONE)
+    point = x509.IssuingDistributionPoint(
+        full_name=None,
+        relative_name=None,
+        only_contains_user_certs=True,
+        only_contains_ca_certs=False,
+        only_some_reasons=None,
+        indirect_crl=False,
+        only_contains_attribute_certs=False,
+    )
+    assert "is a part of one" in fault(built((point, critical)), ONE)
+
+
+def test_a_critical_extension_that_nobody_knows_is_refused() -> None:
+    odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+    assert "has a critical extension 1.2.3.4" in fault(built((odd, True)), ONE)
+    assert parsed(built((odd, False), (x509.CRLNumber(1), False)), ONE).count == 0
 
 
 def test_one_of_a_stranger_with_the_same_name_is_refused() -> None:
