@@ -8,15 +8,19 @@ from mtls_ambassador.model.errors import FaultsError
 WIDTH = 40
 """Hexadecimal digits: RFC 5280 section 4.1.2.2 allows 20 octets."""
 _PLAIN = re.compile(rb"(?:[0-9a-f]{1,40}\n)*")
-_LINE = re.compile(rb"(?:0x|serial=)?([0-9a-f]+)")
+_PAIR = rb"[0-9a-f]{2}"
+_SERIAL = rb"[0-9a-f]+|%b(?::%b)+|%b(?:[ \t]+%b)+" % ((_PAIR,) * 4)
+_LINE = re.compile(rb"(?:0x|serial=)?(%b)" % _SERIAL)
+_ENDS = re.compile(rb"\r\n|\n|\r")
 _MOST_FAULTS = 10
 
 
 def parse_serials(content: bytes) -> set[bytes]:
     """The serials, each as 40 lower-case digits.
 
-    A line may begin with 0x or `serial=`, have colons, leading zeros, upper case, blanks around it, and a comment
-    behind `#`. Fails closed: raises FaultsError naming the lines that are no serial, and nothing of the file is used.
+    A line may begin with 0x or `serial=`, have colons or blanks between pairs of digits, leading zeros, upper case,
+    blanks around it, and a comment behind `#`; it ends with LF, CR or both. Fails closed: raises FaultsError naming the
+    lines that are no serial, and nothing of the file is used.
     """
     text = content.lower().removeprefix(b"\xef\xbb\xbf")
     if _PLAIN.fullmatch(text):  # a million of them in a third of a second
@@ -29,12 +33,12 @@ def parse_serials(content: bytes) -> set[bytes]:
 
 
 def _parsed(text: bytes, faults: list[str]) -> Iterator[bytes]:
-    for number, line in enumerate(text.split(b"\n"), 1):
-        word = line.partition(b"#")[0].translate(None, b": \t\r")
+    for number, line in enumerate(_ENDS.split(text), 1):
+        word = line.partition(b"#")[0].strip(b" \t")
         if not word:
             continue
         match = _LINE.fullmatch(word)
-        digits = match[1].lstrip(b"0") if match else b""
+        digits = match[1].translate(None, b": \t").lstrip(b"0") if match else b""
         if match is None or len(digits) > WIDTH:
             shown = "".join(char if char.isprintable() else "?" for char in line.decode(errors="replace")[:60])
             faults.append(
