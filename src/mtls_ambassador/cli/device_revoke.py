@@ -120,7 +120,10 @@ def _show(done: "Denied", order: "Order", *, dry_run: bool) -> None:
     from mtls_ambassador.flows.deny import differences  # noqa: PLC0415 - slow to load
 
     for item in done.put_back:
-        click.echo(f"warning: put back, for the database had lost it: {line(item)}", err=True)
+        done_so = (
+            "would be put back, for the database has lost it" if dry_run else "put back, for the database had lost it"
+        )
+        click.echo(f"warning: {done_so}: {line(item)}", err=True)
     for text in some([f"{'would be denied' if dry_run else 'denied'}: {line(item)}" for item in done.made]):
         click.echo(text)
     for text in some([f"denied already: {line(item)}" for item in done.already]):

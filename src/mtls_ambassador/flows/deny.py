@@ -72,8 +72,8 @@ def deny(
     """
     with database.transaction() as connection:
         hold_head(connection)  # one such command at a time, on PostgreSQL too
-        found = put_back(connection, journal, order.at)
         targets = find_targets(connection, wanted, order.denial)
+        found = put_back(connection, journal, order.at, is_noted=not dry_run)
         named = [target.denial for target in targets]
         made, already, conflicts = _divide(targets, denial_search.naming_the_same(connection, named)[0], order)
         if dry_run:

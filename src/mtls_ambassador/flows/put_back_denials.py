@@ -30,14 +30,18 @@ def all_lost(database: Database, journal: DenialJournal, now: dt.datetime) -> li
         return lost(connection, journal, now)
 
 
-def put_back(connection: sa.Connection, journal: DenialJournal, now: dt.datetime) -> list[Denial]:
+def put_back(
+    connection: sa.Connection, journal: DenialJournal, now: dt.datetime, *, is_noted: bool = True
+) -> list[Denial]:
     """Deny again what the journal has and the database lost; returns that.
 
-    Certificates of a key or of a batch that the database has lost too are denied by their serials.
+    Certificates of a key or of a batch that the database has lost too are denied by their serials, which the journal
+    gets too unless not `is_noted`: for a transaction that is rolled back.
     """
     missing = lost(connection, journal, now)
     serials = [extra for item in missing for extra in _by_serial(connection, journal, item, now)]
-    journal.denied(serials)
+    if is_noted:
+        journal.denied(serials)
     found = [*missing, *serials]
     denials.add(connection, found)
     append_all(connection, [entry("deny", item, now, "put back from the journal, ") for item in found])

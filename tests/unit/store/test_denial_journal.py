@@ -17,8 +17,9 @@ from mtls_ambassador.flows.deny import Denied, Order, deny
 from mtls_ambassador.flows.lift_denials import lift
 from mtls_ambassador.flows.put_back_denials import put_back_all
 from mtls_ambassador.flows.store_denials import StoreWatch, collect
+from mtls_ambassador.model.certificate import DeviceCertificate
 from mtls_ambassador.model.denial import Denial, DenialKind
-from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.model.errors import AmbassadorError, FaultsError
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.revocation import serial_hex
 from mtls_ambassador.model.store_denials import StoreDenials
@@ -127,10 +128,8 @@ def test_what_a_restored_database_lost_is_told_and_put_back(database: Database, 
         assert audit.read_all(connection)[-1].detail == 'put back from the journal, serial 10, by mé: no"te\n'
 
 
-def test_certificates_of_a_key_that_were_lost_too_are_denied_by_serial(
-    database: Database, journal: DenialJournal
-) -> None:
-    """Without them, Envoy could not tell whose calls to refuse."""
+def lose_key_with_certificate(database: Database, journal: DenialJournal) -> DeviceCertificate:
+    """One that was shown, and denied by its key."""
     certificate = device_certificate(make_device(make_ca("CA", validity()), "a", validity()).certificate_pem)
     identity = Identity.parse('{"mac":"a"}')
     with database.transaction() as connection:
@@ -139,6 +138,25 @@ def test_certificates_of_a_key_that_were_lost_too_are_denied_by_serial(
     with database.transaction() as connection:
         connection.execute(sa.delete(denial))
         connection.execute(sa.delete(seen))
+    return certificate
+
+
+def test_what_changes_nothing_notes_nothing(database: Database, journal: DenialJournal) -> None:
+    lose_key_with_certificate(database, journal)
+    before = journal.path.read_bytes()
+    done = deny(database, journal, Selection(serials=(16,)), ORDER, {}, dry_run=True)
+    assert [item.kind.value for item in done.put_back] == ["key", "serial"]
+    assert journal.path.read_bytes() == before
+    with pytest.raises(FaultsError, match="nothing was changed"):
+        deny(database, journal, Selection(batches=("none",)), ORDER, {}, dry_run=False)
+    assert journal.path.read_bytes() == before
+
+
+def test_certificates_of_a_key_that_were_lost_too_are_denied_by_serial(
+    database: Database, journal: DenialJournal
+) -> None:
+    """Without them, Envoy could not tell whose calls to refuse."""
+    certificate = lose_key_with_certificate(database, journal)
     kinds = [item.kind.value for item in put_back_all(database, journal, NOW)]
     assert kinds == ["key", "serial"]
     with database.transaction() as connection:
