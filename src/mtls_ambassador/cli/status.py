@@ -33,15 +33,16 @@ def command(address: str | None, *, as_json: bool) -> int:
         for part, state in answer["parts"].items():
             click.echo(f"  {part:<10} {state}")
         for item in answer["inputs"]:
-            click.echo(_line(item))
+            click.echo(input_line(item))
     return 0 if status == http.client.OK else 1
 
 
-def _line(item: dict[str, Any]) -> str:
+def input_line(item: dict[str, Any]) -> str:
+    """What `/health` says of an input, for people; a second line when there is a fault."""
     entries = "" if item["entries"] is None else f", {item['entries']} entries"
     text = f"  {item['name']}: in force since {item['loaded_at'][:19]}{entries}"
-    fault = f"\n    FAULT since {item['fault_since'][:19]}: {printable(item['fault'])}" if item["fault"] else ""
-    return printable(text) + fault
+    since = f" since {item['fault_since'][:19]}" if item["fault_since"] else ""
+    return printable(text) + (f"\n    FAULT{since}: {printable(item['fault'])}" if item["fault"] else "")
 
 
 def _listen(address: str | None) -> Listen:
