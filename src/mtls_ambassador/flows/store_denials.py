@@ -85,11 +85,12 @@ class StoreWatch:
         while True:
             await asyncio.sleep(POLL)
             try:
-                await self._look()
+                await self.look()
             except (RefusedError, OSError) as error:
                 structlog.get_logger().error("the denylist cannot be read from the store", reason=str(error))
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Write what is in force if it may have changed. Raises RefusedError or OSError when that cannot be told."""
         looked = await self._database.run(denials.version), self._journal.stamp
         end = None if self._written.fault else self._written.next_end
         if looked == self._looked and (end is None or self._now().timestamp() < end):

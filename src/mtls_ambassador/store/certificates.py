@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mtls_ambassador.model.revocation import serial_hex
+from mtls_ambassador.store import denials
 from mtls_ambassador.store.pki_tables import certificate, revocation
 
 Key = tuple[bytes, int]
@@ -134,7 +135,10 @@ def reserve(connection: sa.Connection, rows: Sequence[Reservation]) -> None:
 
 
 def mark_issued(connection: sa.Connection, rows: Sequence[Issued]) -> None:
-    """Record what was signed. Raises LookupError, for a rollback, when a serial is not `reserved`."""
+    """Record what was signed; every gateway looks again when its key or batch may be denied.
+
+    Raises LookupError, for a rollback, when a serial is not `reserved`.
+    """
     values = [
         {
             "its_issuer": row.issuer_sha256,
@@ -148,6 +152,7 @@ def mark_issued(connection: sa.Connection, rows: Sequence[Issued]) -> None:
         }
         for row in rows
     ]
+    denials.touch_if_any_reaches_new(connection)
     _update(connection, _MARK_ISSUED, values, "reserved")
 
 

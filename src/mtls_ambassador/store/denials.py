@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from mtls_ambassador.model.certificate import DeviceCertificate
 from mtls_ambassador.model.denial import Denial, DenialKind
 from mtls_ambassador.model.identity import Identity
+from mtls_ambassador.store.chain import hold_head
 from mtls_ambassador.store.denial_tables import denial, denylist_head, seen
 from mtls_ambassador.store.pki_tables import certificate, revocation
 
@@ -41,6 +42,36 @@ _HITS = _ALL.where(
         denial.c.batch_id.in_(_ITS_BATCHES),
         denial.c.spki_sha256 == sa.bindparam("its_spki"),
         denial.c.kind.in_((DenialKind.DATES.value, DenialKind.CA.value, DenialKind.UNSEEN.value)),
+    )
+)
+_REACHES_NEW = (
+    sa.select(denial.c.id).where(denial.c.kind.in_((DenialKind.KEY.value, DenialKind.BATCH.value)), _STANDING).limit(1)
+)
+_AUTHORITY = certificate.alias()
+_TAKEN_BACK = (
+    sa.select(revocation.c.reason, revocation.c.by, revocation.c.at, revocation.c.note)
+    .select_from(
+        revocation.outerjoin(
+            certificate,
+            sa.and_(
+                certificate.c.serial == revocation.c.serial, certificate.c.issuer_sha256 == revocation.c.issuer_sha256
+            ),
+        )
+    )
+    .where(
+        revocation.c.serial == _SERIAL,
+        sa.or_(
+            # The table has no issuer's text: a record of ours is known by its key, and by its serial while it has none.
+            certificate.c.spki_sha256 == sa.bindparam("its_key", type_=certificate.c.spki_sha256.type),
+            sa.and_(certificate.c.id.is_not(None), certificate.c.spki_sha256.is_(None)),
+            sa.and_(
+                certificate.c.id.is_(None),
+                sa.exists().where(
+                    _AUTHORITY.c.spki_sha256 == revocation.c.issuer_sha256,
+                    _AUTHORITY.c.subject == sa.bindparam("its_issuer"),
+                ),
+            ),
+        ),
     )
 )
 _VERSION = sa.select(denylist_head.c.version)
@@ -93,8 +124,18 @@ def lift(connection: sa.Connection, numbers: Iterable[int], by: str, at: dt.date
 
 
 def touch(connection: sa.Connection) -> None:
-    """Have every gateway look at the denylist again."""
+    """Have every gateway look again at what is denied: after each change of denials, revocations, or their reach.
+
+    The audit's head is held first, as everywhere: else two transactions may wait for each other.
+    """
+    hold_head(connection)
     connection.execute(_TOUCH)
+
+
+def touch_if_any_reaches_new(connection: sa.Connection) -> None:
+    """As `touch`, after certificates were recorded, which a denial of their key or batch hits."""
+    if connection.execute(_REACHES_NEW).first() is not None:
+        touch(connection)
 
 
 def close_connections(connection: sa.Connection) -> None:
@@ -149,13 +190,30 @@ def history(connection: sa.Connection) -> list[tuple[Denial, dt.datetime | None,
 
 
 def that_hit(connection: sa.Connection, certificate: DeviceCertificate, now: dt.datetime) -> list[Denial]:
-    """Those in force that name this certificate, its key, its batch, its time or its CA."""
+    """Those in force that name this certificate, its key, its batch, its time or its CA, and its revocation, if any.
+
+    One that was not made here is told by a CA of the records alone; what names other CAs is in the list of the gateway.
+    """
     asked = {"its_serial": certificate.serial, "its_spki": certificate.spki_sha256}
     rows = map(as_denial, connection.execute(_HITS, asked).all())
     hits = [item for item in rows if item.is_in_force(now) and _names(item, certificate)]
+    hits += _taken_back(connection, certificate)
     if any(item.kind is DenialKind.UNSEEN for item in hits) and connection.execute(_SEEN_KEY, asked).first():
         return [item for item in hits if item.kind is not DenialKind.UNSEEN]
     return hits
+
+
+def _taken_back(connection: sa.Connection, certificate: DeviceCertificate) -> list[Denial]:
+    """What `pki revoke` says of it, as a denial; a hold counts until it is lifted."""
+    asked = {
+        "its_serial": certificate.serial,
+        "its_key": bytes.fromhex(certificate.spki_sha256),
+        "its_issuer": certificate.issuer,
+    }
+    return [
+        Denial(DenialKind.SERIAL, reason, by, at, issuer=certificate.issuer, serial=certificate.serial, note=note)
+        for reason, by, at, note in connection.execute(_TAKEN_BACK, asked)
+    ]
 
 
 def _names(item: Denial, certificate: DeviceCertificate) -> bool:

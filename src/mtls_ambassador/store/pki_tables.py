@@ -100,6 +100,8 @@ revocation = Table(
     Column("by", Text, nullable=False),
     Column("note", Text, nullable=False),
     Column("not_after", UtcTime, nullable=True),
+    # Each auth request asks by serial.
+    Index("ix_revocation_serial", "serial"),
 )
 
 crl = Table(

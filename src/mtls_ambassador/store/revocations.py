@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mtls_ambassador.model.revocation import CrlEntry, Revocation, RevocationReason
+from mtls_ambassador.store import denials
 from mtls_ambassador.store.pki_tables import certificate, crl, revocation
 
 Key = tuple[bytes, int]
@@ -44,7 +45,7 @@ _REASONS = {reason.value: reason for reason in RevocationReason}
 
 
 def revoke(connection: sa.Connection, revocations: Iterable[Revocation]) -> None:
-    """Record revocations; one that is there already is replaced, so look first (`find`)."""
+    """Record revocations, for every gateway too; one that is there already is replaced, so look first (`find`)."""
     values = [
         {
             "issuer_sha256": item.issuer_sha256,
@@ -63,9 +64,10 @@ def revoke(connection: sa.Connection, revocations: Iterable[Revocation]) -> None
 
 
 def lift(connection: sa.Connection, keys: Iterable[tuple[Any, Any]]) -> None:
-    """These are in force no longer."""
+    """These are in force no longer; every gateway takes it."""
     values = [{"its_issuer": issuer, "its_serial": serial} for issuer, serial in keys]
     if values:
+        denials.touch(connection)
         connection.execute(_DELETE, values)
 
 

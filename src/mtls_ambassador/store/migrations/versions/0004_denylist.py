@@ -54,6 +54,7 @@ def upgrade() -> None:
     )
     for column in ("spki_sha256", "identity_sha256"):
         op.create_index(f"ix_seen_{column}", "seen", [column])
+    op.create_index("ix_revocation_serial", "revocation", ["serial"])
     begin(op.get_bind())
     _fill_seen(op.get_bind())
 
