@@ -216,7 +216,7 @@ async def test_an_upstream_ca_that_is_no_certificate(environ: dict[str, str]) ->
     assert "MTLS_MENDER_CERT" in failed[1].seen
 
 
-async def test_envoy_has_the_last_word_on_certificates(environ: dict[str, str], tmp_path: Path) -> None:
+async def test_a_key_that_envoy_refuses_is_found(environ: dict[str, str], tmp_path: Path) -> None:
     command = (
         "openssl req -x509 -newkey rsa:1024 -nodes -keyout weak.key -out weak.crt -days 90 -subj /CN=gw "
         "-addext subjectAltName=DNS:gw"
@@ -226,7 +226,7 @@ async def test_envoy_has_the_last_word_on_certificates(environ: dict[str, str], 
     findings = await check({**environ, **weak})
     failed = {item.name: item.seen for item in findings if item.level is Level.FAIL}
     assert list(failed) == ["server key", "Envoy configuration"]
-    assert "2048-bit" in failed["Envoy configuration"]
+    assert "RSA with 1024 bits, which Envoy refuses" in failed["Envoy configuration"]
 
 
 async def test_another_envoy(environ: dict[str, str], tmp_path: Path) -> None:

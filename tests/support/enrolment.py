@@ -65,7 +65,7 @@ class Clock:
 def nobody(folder: Path) -> DeniedCertificates:
     """A list by which nobody is denied."""
     path = folder / "denied"
-    path.write_bytes(pack(Denied()).to_bytes())
+    path.write_bytes(pack(Denied(), ["CN=CA"]).to_bytes())
     return DeniedCertificates(path)
 
 

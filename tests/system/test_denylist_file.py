@@ -159,7 +159,7 @@ async def test_an_older_list_lets_nobody_in_until_an_operator_says_so(tmp_path: 
         assert f"{at.listed} no longer lists {serial_of(second):x}: they stay denied" in line["reason"]
         assert f"device restore --serial {serial_of(second):x}" in line["reason"]
         assert await call(at.gateway, at.pki.client_context(second)) == 401
-        store = StoreDenials(1, restored=(f"{serial_of(second):040x}",))
+        store = StoreDenials(1, restored={f"{serial_of(second):040x}": 1.0})
         swap(at.gateway.runtime / "store-denials.json", store.to_json().encode())
         await becomes(lambda: call(at.gateway, at.pki.client_context(second)), 200)
         assert await call(at.gateway, at.pki.client_context(first)) == 401

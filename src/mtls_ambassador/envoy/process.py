@@ -56,12 +56,13 @@ class Admin:
     socket: Path
 
     async def is_ready(self) -> bool:
-        """Whether Envoy serves: configuration loaded, listeners open."""
+        """Whether Envoy serves: configuration loaded, the listener open."""
         try:
             status, _ = await self._call("GET", "/ready")
+            _, body = await self._call("GET", "/stats?filter=^listener_manager\\.total_listeners_active$")
         except AmbassadorError:
             return False
-        return status == 200  # noqa: PLR2004 - HTTP's OK
+        return status == 200 and any(int(value) for _, value in _GAUGE.findall(body))  # noqa: PLR2004 - HTTP's OK
 
     async def drain(self) -> None:
         """Ask every device to leave after its current request; the listener stays open until the drain time is over."""

@@ -140,7 +140,8 @@ class EnrolDevice:
         return record, devices.read_pins(connection, request.identity, certificate)
 
     def _refuse_denied(self, connection: sa.Connection, certificate: DeviceCertificate, when: str = "") -> None:
-        hits = denials.that_hit(connection, certificate, self._now())
+        is_known = self._denied.knows(certificate.issuer)
+        hits = denials.that_hit(connection, certificate, self._now(), is_issuer_known=is_known)
         if reason := self._refuse(certificate, denied=bool(hits)):
             raise RefusedError(reason, "; ".join(f"{item.what}, by {item.by}: {item.reason}" for item in hits) + when)
 

@@ -61,7 +61,7 @@ class Part:
 
 
 def all_parts(settings: Settings, paths: RuntimePaths, machine: Machine, now: Callable[[], dt.datetime]) -> list[Part]:
-    """Every input there is with these settings; the list of the store comes last, for it says who was restored."""
+    """Every input there is with these settings; the store's before the denylist file's: it says who was restored."""
 
     def part(
         name: str,
@@ -85,6 +85,7 @@ def all_parts(settings: Settings, paths: RuntimePaths, machine: Machine, now: Ca
     if settings.upstream.is_tls and not settings.upstream_skip_verify:
         files = (settings.upstream_ca or machine.trust_store,)
         found.append(part("Mender server's CA", files, lambda inputs: inputs.with_upstream(settings, machine)))
+    found.append(part(STORE, (paths.store_denials,), lambda inputs: inputs.with_store(paths.store_denials)))
     found.append(
         part(
             FILE,
@@ -93,7 +94,6 @@ def all_parts(settings: Settings, paths: RuntimePaths, machine: Machine, now: Ca
             lambda inputs: len(inputs.blacklist),
         )
     )
-    found.append(part(STORE, (paths.store_denials,), lambda inputs: inputs.with_store(paths.store_denials)))
     return found
 
 

@@ -13,6 +13,7 @@ from mtls_ambassador.envoy.material import Material
 from mtls_ambassador.envoy.place import Machine, RuntimePaths
 from mtls_ambassador.flows import compile_denylist, trust_files
 from mtls_ambassador.flows.input_files import read_input
+from mtls_ambassador.flows.remembered_serials import Remembered
 from mtls_ambassador.flows.trust_files import Authorities
 from mtls_ambassador.model.errors import AmbassadorError, FaultsError
 from mtls_ambassador.model.store_denials import StoreDenials
@@ -37,6 +38,8 @@ class Inputs:
     """Serials of the denylist file."""
     gone: frozenset[bytes] = field(default=frozenset(), repr=False)
     """Serials it listed before: they stay denied until an operator restores them."""
+    remembered: Remembered = field(default_factory=Remembered, repr=False)
+    """Both, as the state folder has them."""
     crls: Crls | None = None
     store: StoreDenials = field(default_factory=StoreDenials)
 
@@ -78,30 +81,38 @@ class Inputs:
         return replace(self, upstream=trust_files.read_upstream_authorities(settings, machine))
 
     def with_blacklist(self, settings: Settings) -> "Inputs":
-        """The serials of `MTLS_BLACKLIST_PATH`."""
+        """The serials of `MTLS_BLACKLIST_PATH`. What it lists no more stays denied, unless it was restored since."""
         listed = compile_denylist.read_blacklist(settings)
-        return replace(self, listed=listed, gone=self.blacklist.difference(listed, self._restored))
+        restored = self.store.restored
+        before = self.remembered.serials | self.blacklist
+        again = {text: restored[text] for text in (one.decode() for one in listed - before) if text in restored}
+        used = {**self.remembered.used, **again}
+        return replace(
+            self, listed=listed, gone=before - listed, remembered=replace(self.remembered, used=used)
+        ).without_restored()
 
     def with_store(self, path: Path) -> "Inputs":
         """What the decision service found in the store."""
         try:
             found = replace(self, store=StoreDenials.from_json(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise AmbassadorError(f"the denylist of the store cannot be read: {error}") from error
         return found.without_restored()
 
     def without_restored(self) -> "Inputs":
-        """Without those that an operator has let in again."""
-        return replace(self, gone=self.gone.difference(self._restored))
+        """Without those that an operator has let in again; each time counts once."""
+        used, restored = self.remembered.used, self.store.restored
+        now = {text: at for text, at in restored.items() if text.encode() in self.gone and at > used.get(text, 0)}
+        if not now:
+            return self
+        back = frozenset(map(str.encode, now))
+        remembered = Remembered(self.remembered.serials - back, {**used, **now})
+        return replace(self, gone=self.gone - back, remembered=remembered)
 
     @property
     def blacklist(self) -> frozenset[bytes]:
         """Serials of the denylist file, those it had before included."""
         return self.listed | self.gone if self.gone else self.listed
-
-    @property
-    def _restored(self) -> frozenset[bytes]:
-        return frozenset(map(str.encode, self.store.restored))
 
     def is_crl_stale(self, now: dt.datetime) -> bool:
         """Whether the time of a CRL is over."""

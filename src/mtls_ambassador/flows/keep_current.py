@@ -8,7 +8,7 @@ import asyncio
 import datetime as dt
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import structlog
 
@@ -17,7 +17,7 @@ from mtls_ambassador.envoy.publish import Publisher, write_private
 from mtls_ambassador.flows.compile_denylist import swap
 from mtls_ambassador.flows.input_parts import FILE, Part, all_parts, shown
 from mtls_ambassador.flows.inputs import Inputs, KnownCrls, NotYetError
-from mtls_ambassador.flows.remembered_serials import load_remembered, remember
+from mtls_ambassador.flows.remembered_serials import Remembered, load_remembered, remember
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.settings import Settings
 
@@ -43,13 +43,13 @@ class KeepCurrent:
         self._remembers = remembers
         self._settings, self._paths, self._now = settings, paths, now
         self._publisher = Publisher(settings, paths, machine)
-        self._inputs = Inputs(gone=load_remembered(settings.state_dir))
-        self._remembered = self._inputs.gone
+        self._remembered = load_remembered(settings.state_dir)
+        self._inputs = Inputs(remembered=self._remembered)
         self._crls = KnownCrls()
         self._phase = (False, False)
         self._phase_tried = now() - 2 * RETRY
         parts = all_parts(settings, paths, machine, now)
-        self._parts = [part for part in parts if part.files or (part.name == FILE and self._remembered)]
+        self._parts = [part for part in parts if part.files or (part.name == FILE and self._remembered.serials)]
 
     def begin(self) -> None:
         """Read and publish everything. Fails closed: raises AmbassadorError with the first thing that is not good."""
@@ -143,8 +143,9 @@ class KeepCurrent:
         swap(self._paths, material.denylist.path)
         self._crls.published(material.crls, self._paths)
         is_to_close = self._shall_close(inputs)
-        self._inputs, self._phase = inputs, phase
-        self._remember(inputs.blacklist)
+        remembered = replace(inputs.remembered, serials=inputs.blacklist)
+        self._inputs, self._phase = replace(inputs, remembered=remembered), phase
+        self._remember(remembered)
         if is_to_close:
             self._publisher.close_connections()
             structlog.get_logger().info("open connections are closed", within=self._settings.limits.drain_time)
@@ -158,15 +159,15 @@ class KeepCurrent:
         settings, now = self._settings, self._now()
         return settings.close_on_denial and inputs.denied(settings, now).exceeds(self._inputs.denied(settings, now))
 
-    def _remember(self, serials: frozenset[bytes]) -> None:
-        if not self._remembers or serials == self._remembered:
+    def _remember(self, remembered: Remembered) -> None:
+        if not self._remembers or remembered == self._remembered:
             return
         try:
-            remember(self._settings.state_dir, serials)
+            remember(self._settings.state_dir, self._remembered, remembered)
         except AmbassadorError as error:
             structlog.get_logger().error("in force, but not remembered over a restart", reason=str(error))
         else:
-            self._remembered = serials
+            self._remembered = remembered
 
     def _write_states(self) -> None:
         states = [asdict(shown(part, self._inputs, self._settings, self._now())) for part in self._parts]

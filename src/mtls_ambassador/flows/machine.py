@@ -11,6 +11,7 @@ from shutil import rmtree
 
 from mtls_ambassador.envoy.place import LONGEST_SOCKET_PATH, MANY_FILES, Machine, RuntimePaths
 from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.settings import Listen
 
 TRUST_STORES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -51,6 +52,18 @@ def runtime_folder(environ: Mapping[str, str]) -> Iterator[RuntimePaths]:
         yield paths
     finally:
         rmtree(paths.directory, ignore_errors=True)
+
+
+def require_port(listen: Listen, setting: str) -> None:
+    """Raise AmbassadorError when the address cannot be listened on: Envoy would go on without a listener."""
+    host = listen.host or ("::" if _has_ipv6() else "0.0.0.0")  # noqa: S104 - "every address" is what was asked for
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, listen.port))
+            probe.listen(1)
+    except OSError as error:
+        raise AmbassadorError(f"{setting}: cannot bind '{listen}': {error.strerror}") from error
 
 
 def _has_ipv6() -> bool:

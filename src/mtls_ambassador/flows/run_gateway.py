@@ -110,7 +110,7 @@ class _Gateway:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._service.keep_running())
-                tasks.create_task(self._publish_and_run_envoy())
+                tasks.create_task(self._publish_and_run_envoy(stop))
                 tasks.create_task(self._story(stop))
         except* AmbassadorError as group:
             raise _first(group) from None
@@ -118,14 +118,20 @@ class _Gateway:
             await self._envoy.reap()
             await self._service.reap()
 
-    async def _publish_and_run_envoy(self) -> None:
+    async def _publish_and_run_envoy(self, stop: _Stop) -> None:
         """No device is served before the service has said what the store denies."""
-        await self._service.wait_ready()
-        await asyncio.to_thread(self._current.begin)
+        await _unless(stop.asked, self._begin())
+        if stop.asked.is_set():
+            return
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(self._current.keep())
             await self._envoy.keep_running()
             watching.cancel()
+
+    async def _begin(self) -> None:
+        machine.require_port(self._settings.listen, "MTLS_LISTEN")
+        await self._service.wait_ready()
+        await asyncio.to_thread(self._current.begin)
 
     async def _story(self, stop: _Stop) -> None:
         await _unless(stop.asked, self._ready())

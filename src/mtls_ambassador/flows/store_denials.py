@@ -50,7 +50,7 @@ def collect(connection: sa.Connection, now: dt.datetime) -> StoreDenials:
         {issuer: tuple(found) for issuer, found in of_authorities.items()},
         tuple(_span(item) for item in standing if item.kind is DenialKind.DATES),
         tuple(item.issuer for item in standing if item.kind is DenialKind.CA),
-        tuple(serial.hex() for serial in denials.restored_serials(connection)),
+        {serial.hex(): at.timestamp() for serial, at in denials.restored_serials(connection)},
         end.timestamp() if end else None,
         denials.closings(connection),
     )

@@ -19,8 +19,9 @@ class StoreDenials:
     spans: tuple[tuple[str, int, int], ...] = ()
     """Issuer's text, empty for any; begin and end in seconds since 1970."""
     issuers: tuple[str, ...] = ()
-    restored: tuple[str, ...] = ()
-    """Serials that an operator has let in again: what a file no longer lists of them counts no more."""
+    restored: Mapping[str, float] = field(default_factory=dict)
+    """Serials that an operator has let in again, and when (seconds since 1970): what a file no longer lists of them
+    counts no more."""
     next_end: float | None = None
     """When the first of them ends by itself, in seconds since 1970."""
     closings: int = 0
@@ -39,7 +40,7 @@ class StoreDenials:
         if not isinstance(values, dict) or set(values) != set(cls.__slots__):
             raise ValueError("not what the decision service writes")
         values["spans"] = tuple(tuple(span) for span in values["spans"])
-        values |= {name: tuple(values[name]) for name in ("serials", "issuers", "restored")}
+        values |= {name: tuple(values[name]) for name in ("serials", "issuers")}
         for name in ("of_issuers", "of_authorities"):
             values[name] = {issuer: tuple(serials) for issuer, serials in values[name].items()}
         return cls(**values)

@@ -148,14 +148,16 @@ def closings(connection: sa.Connection) -> int:
     return int(connection.execute(sa.select(denylist_head.c.closings)).scalar_one())
 
 
-def restored_serials(connection: sa.Connection) -> list[bytes]:
-    """Serials, in 20 octets, of denials by serial that an operator has lifted, and that no other one names."""
+def restored_serials(connection: sa.Connection) -> list[tuple[bytes, dt.datetime]]:
+    """Serials, in 20 octets, that an operator has let in again, of whatever issuer, and when."""
     standing_too = denial.alias()
     is_named = sa.exists().where(standing_too.c.serial == denial.c.serial, standing_too.c.lifted_at.is_(None))
-    lifted = sa.select(_raw(denial.c.serial)).where(
-        denial.c.kind == DenialKind.SERIAL.value, denial.c.lifted_at.is_not(None), sa.not_(is_named)
+    last = sa.type_coerce(sa.func.max(denial.c.lifted_at), denial.c.lifted_at.type)
+    is_of_any = sa.and_(
+        denial.c.kind == DenialKind.SERIAL.value, denial.c.issuer == "", denial.c.lifted_at.is_not(None)
     )
-    return [row[0] for row in connection.execute(lifted.distinct())]
+    lifted = sa.select(_raw(denial.c.serial), last).where(is_of_any, sa.not_(is_named)).group_by(denial.c.serial)
+    return [(row[0], row[1]) for row in connection.execute(lifted)]
 
 
 def standing(connection: sa.Connection) -> list[Denial]:
@@ -189,14 +191,19 @@ def history(connection: sa.Connection) -> list[tuple[Denial, dt.datetime | None,
     return [(as_denial(row[:-2]), row[-2], row[-1]) for row in connection.execute(_HISTORY)]
 
 
-def that_hit(connection: sa.Connection, certificate: DeviceCertificate, now: dt.datetime) -> list[Denial]:
+def that_hit(
+    connection: sa.Connection, certificate: DeviceCertificate, now: dt.datetime, *, is_issuer_known: bool = True
+) -> list[Denial]:
     """Those in force that name this certificate, its key, its batch, its time or its CA, and its revocation, if any.
 
-    One that was not made here is told by a CA of the records alone; what names other CAs is in the list of the gateway.
+    When its issuer is no CA of the bundle, those of every issuer count: whoever has a denied CA's key names it as they
+    like. One that was not made here is told by a CA of the records alone; the gateway's list has what names other CAs.
     """
     asked = {"its_serial": certificate.serial, "its_spki": certificate.spki_sha256}
     rows = map(as_denial, connection.execute(_HITS, asked).all())
-    hits = [item for item in rows if item.is_in_force(now) and _names(item, certificate)]
+    hits = [
+        item for item in rows if item.is_in_force(now) and _names(item, certificate, is_issuer_known=is_issuer_known)
+    ]
     hits += _taken_back(connection, certificate)
     if any(item.kind is DenialKind.UNSEEN for item in hits) and connection.execute(_SEEN_KEY, asked).first():
         return [item for item in hits if item.kind is not DenialKind.UNSEEN]
@@ -216,8 +223,8 @@ def _taken_back(connection: sa.Connection, certificate: DeviceCertificate) -> li
     ]
 
 
-def _names(item: Denial, certificate: DeviceCertificate) -> bool:
-    if item.issuer not in {"", certificate.issuer}:
+def _names(item: Denial, certificate: DeviceCertificate, *, is_issuer_known: bool) -> bool:
+    if is_issuer_known and item.issuer not in {"", certificate.issuer}:
         return False
     match item.kind:
         case DenialKind.SERIAL:

@@ -267,7 +267,7 @@ def test_a_serial_that_only_a_file_listed_is_let_in_again(site: Site) -> None:
     said = site("restore", "--serial", serial_of(site.a))
     assert f"let in again: serial {serial_of(site.a)}, which nothing here denied" in said
     with open_database(site.store) as database, database.transaction() as connection:
-        assert collect(connection, NOW).restored == (f"{read(site.a).serial:040x}",)
+        assert collect(connection, NOW).restored.keys() == {f"{read(site.a).serial:040x}"}
     assert site.audit()[0].startswith("restore unspecified serial ")
     assert "nothing was lifted" in site("restore", "--serial", serial_of(site.a), code=1)
     assert len(site.json("denials", "--all")["denials"]) == 1
