@@ -7,7 +7,7 @@ from mtls_ambassador.model.errors import FaultsError
 
 WIDTH = 40
 """Hexadecimal digits: RFC 5280 section 4.1.2.2 allows 20 octets."""
-_PLAIN = re.compile(rb"(?:[0-9a-f]{1,40}\n)*")
+_PLAIN = b"0123456789abcdef\n"
 _PAIR = rb"[0-9a-f]{2}"
 _SERIAL = rb"[0-9a-f]+|%b(?::%b)+|%b(?:[ \t]+%b)+" % ((_PAIR,) * 4)
 _LINE = re.compile(rb"(?:0x|serial=)?(%b)" % _SERIAL)
@@ -23,8 +23,10 @@ def parse_serials(content: bytes) -> set[bytes]:
     lines that are no serial, and nothing of the file is used.
     """
     text = content.lower().removeprefix(b"\xef\xbb\xbf")
-    if _PLAIN.fullmatch(text):  # a million of them in a third of a second
-        return {line.rjust(WIDTH, b"0") for line in text.split()}
+    if not text.translate(None, _PLAIN):  # a million of them in a fraction of a second
+        lines = text.split()
+        if max(map(len, lines), default=0) <= WIDTH:
+            return {line.rjust(WIDTH, b"0") for line in lines}
     faults: list[str] = []
     found = set(_parsed(text, faults))
     if faults:
