@@ -12,7 +12,7 @@ from cryptography import x509
 
 from mtls_ambassador.pki.issue import make_ca, make_server
 from support.gateway import STUB, Gateway
-from support.pki import Pki, validity
+from support.pki import Files, Pki, validity
 from support.revocation import Traffic, becomes, call, swap
 from support.upstream import Upstream
 
@@ -105,3 +105,25 @@ async def test_a_root_is_rolled_over_under_load(tmp_path: Path) -> None:
             swap(at.pki.ca_file, new.certificate_pem)
             await becomes(lambda: call(at.gateway, at.context), "refused")
         assert traffic.failed == []
+
+
+async def test_the_mender_servers_ca_is_replaced_while_running(tmp_path: Path) -> None:
+    """A call goes on over connections that are open; new ones are checked with the new CA."""
+    pki, path = Pki(tmp_path), tmp_path / "mender-ca.pem"
+    old, new = make_ca("Old", validity()), make_ca("New", validity())
+    files = Files.write(tmp_path, "mender", make_server(new, ["localhost"], validity()))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(files.certificate, files.key)
+    path.write_bytes(old.certificate_pem)
+    context = pki.client_context(pki.device())
+    async with (
+        Upstream.running(tls=tls) as upstream,
+        Gateway.running(
+            pki, f"https://localhost:{upstream.port}", command=STUB, environ={"MTLS_MENDER_CERT": str(path)}
+        ) as gateway,
+    ):
+        assert await call(gateway, context) == 503
+        swap(path, b"rubbish")
+        assert "MTLS_MENDER_CERT" in (await gateway.event(NOT_TAKEN))["reason"]
+        swap(path, new.certificate_pem)
+        await becomes(lambda: call(gateway, context), 200)

@@ -43,4 +43,7 @@ def read_upstream_authorities(settings: Settings, machine: Machine) -> bytes | N
         return None
     if settings.upstream_ca is None:
         return read_input(machine.trust_store, "the system's trust store")
-    return read_input(settings.upstream_ca, "MTLS_MENDER_CERT")
+    content = read_input(settings.upstream_ca, "MTLS_MENDER_CERT")
+    if not read_pem(content).certificates:
+        raise AmbassadorError(f"MTLS_MENDER_CERT: {settings.upstream_ca}: holds no readable PEM certificate")
+    return content
