@@ -7,7 +7,7 @@ demo: setup-demo
 
 test: setup-test
 	scripts/check
-	$(VENV)/python -m pytest -n auto --dist worksteal --cov --cov-report= tests
+	$(VENV)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report= tests
 	$(VENV)/coverage report --fail-under=90
 
 # The quick round: unit tests that start no server, database or program. `make test` has them all.
