@@ -1,6 +1,5 @@
 """`device revoke`, `restore` and `denials`: whom each selector names, what is told, and what leaves all as it was."""
 
-import asyncio
 import datetime as dt
 import json
 import os
@@ -20,16 +19,13 @@ from mtls_ambassador.flows.store_denials import collect
 from mtls_ambassador.model.certificate import DeviceCertificate
 from mtls_ambassador.model.denial import Denial, DenialKind
 from mtls_ambassador.model.identity import Identity
-from mtls_ambassador.model.reason import Reason
 from mtls_ambassador.model.revocation import serial_hex
 from mtls_ambassador.pki.issue import make_ca
 from mtls_ambassador.pki.parse import device_certificate
-from mtls_ambassador.sandbox.devauth import Status
 from mtls_ambassador.settings import StoreSettings
 from mtls_ambassador.store import audit, denials, devices
 from mtls_ambassador.store.database import Database, open_database
 from mtls_ambassador.store.denial_tables import denial
-from support.enrolment import PASSWORD, USER, Bench
 from support.gateway import clean_environ
 from support.pki import Files, Pki, validity
 
@@ -389,28 +385,3 @@ def test_whom_a_person_keeps_out_in_mender_is_shown(site: Site) -> None:
     assert f"by a person in Mender, seen {NOW:%Y-%m-%d %H:%M}Z: {identity_of('a')}" in site("denials")
     (away,) = site.json("denials")["by_mender"]
     assert away["identity"] == identity_of("a")
-
-
-async def test_a_denied_device_is_rejected_in_mender_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Asked for before anything is changed: settings that are not good change nothing."""
-    async with Bench.running(tmp_path) as bench:
-        assert await bench.reason(bench.device("a"), "a") is Reason.ENROLLED
-        monkeypatch.setenv("MTLS_STATE_DIR", str(tmp_path / "state"))
-        words = ["device", "revoke", identity_of("a"), "--in-mender", "reject"]
-        assert await asyncio.to_thread(main, words) == 1
-        assert "MTLS_MENDER_BACKEND" in capsys.readouterr().err
-        pki = Pki(tmp_path)
-        for name, value in {
-            "MTLS_MENDER_BACKEND": bench.sandbox.url,
-            "MTLS_MENDER_USER": USER,
-            "MTLS_MENDER_PASS": PASSWORD,
-            "MTLS_SERVER_CERT": str(pki.server.certificate),
-            "MTLS_SERVER_KEY": str(pki.server.key),
-            "MTLS_TENANT_CA_PEM": str(pki.ca_file),
-        }.items():
-            monkeypatch.setenv(name, value)
-        assert await asyncio.to_thread(main, words) == 0
-        assert f"in Mender: {identity_of('a')}: rejected" in capsys.readouterr().out
-        assert [item.status for item in bench.known("a").auth_sets.values()] == [Status.REJECTED]
