@@ -10,10 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+HEAD = 8
+"""Digits of the length of the first part, before it."""
 SERIAL = 40
 WIDTH = 4 + SERIAL
 ANY = b"0000"
 _MOST_ISSUERS = 0xFFFF
+_PARTS = {"issuers", "known", "spans", "denied_issuers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +74,18 @@ class Packed:
     def read(cls, content: bytes | memoryview) -> "Packed":
         """Raises ValueError for anything else."""
         view = memoryview(content)
-        length = int(bytes(view[:8]), 16)
-        found = cls(json.loads(bytes(view[8 : 8 + length])), view[8 + length :])
+        length = int(bytes(view[:HEAD]), 16)
+        found = cls(json.loads(bytes(view[HEAD : HEAD + length])), view[HEAD + length :])
         if len(found.records) % WIDTH:
             raise ValueError("the list of serials is not whole")
+        if not isinstance(found.head, dict) or found.head.keys() != _PARTS:
+            raise ValueError("not the head of a list of serials")
         return found
 
     def to_bytes(self) -> bytes:
         """What `read` takes."""
         head = json.dumps(self.head, separators=(",", ":"), sort_keys=True).encode()
-        return b"%08x" % len(head) + head + bytes(self.records)
+        return b"%0*x" % (HEAD, len(head)) + head + bytes(self.records)
 
     def knows(self, issuer: str) -> bool:
         """Whether it is a CA of the bundle."""

@@ -40,7 +40,4 @@ def _is_within(item: Denial, certificate: Named) -> bool:
         return False  # whoever asks here names a certificate that was seen, or is of the records
     if item.kind is DenialKind.CA:
         return bool(certificate.issuer)
-    begins = certificate.not_before
-    return (
-        begins is not None and item.begins is not None and item.ends is not None and item.begins <= begins < item.ends
-    )
+    return certificate.not_before is not None and item.covers(certificate.not_before)

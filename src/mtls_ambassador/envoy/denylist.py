@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mtls_ambassador.decide.denylist import HEAD, SERIAL, WIDTH
+
 FILTER = "denylist"
 TYPES = "type.googleapis.com/envoy.extensions.filters.http.lua.v3"
 LUA_TYPE = f"{TYPES}.Lua"
 METADATA = "mtls_ambassador"
 """Under this name a refused call's metadata say `denied`: by what kind of denial, for the log."""
-HEAD = 8
-"""Digits of the length of the file's first part."""
 
 _SCRIPT = """
-local WIDTH, SERIAL, HEAD = 44, 40, %(head)d
+local WIDTH, SERIAL, HEAD = %(width)d, %(serial)d, %(head)d
 local ISSUERS = {%(issuers)s}
 local EVERY = {%(every)s}
 local KNOWN = {%(known)s}
@@ -115,6 +115,8 @@ class DenylistFile:
 def lua_filter(file: DenylistFile) -> dict[str, Any]:
     """The filter's configuration. Fails closed: what the script cannot tell is refused, and its own fault is 503."""
     script = _SCRIPT % {
+        "width": WIDTH,
+        "serial": SERIAL,
         "head": HEAD,
         "issuers": ", ".join(f'[{_quoted(text)}] = "{number:04x}"' for text, number in file.issuers.items()),
         "every": ", ".join(f'"{number:04x}"' for number in file.every),

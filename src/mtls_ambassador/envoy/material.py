@@ -60,8 +60,7 @@ def upstream_trust(material: Material, subject: dict[str, Any]) -> dict[str, Any
 
 def by_file(path: Path, name: str) -> dict[str, Any]:
     """Where a context gets what may change: a file that is watched."""
-    source = {"path_config_source": {"path": str(path)}, "resource_api_version": "V3", "initial_fetch_timeout": FETCH}
-    return {"name": name, "sds_config": source}
+    return {"name": name, "sds_config": _watched(path)}
 
 
 def secret(name: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -77,11 +76,11 @@ def denylist_resource(material: Material) -> dict[str, Any]:
 
 def denylist_source(paths: RuntimePaths) -> dict[str, Any]:
     """Where the listener gets the denylist's filter."""
-    return {
-        "path_config_source": {"path": str(paths.denylist)},
-        "resource_api_version": "V3",
-        "initial_fetch_timeout": FETCH,
-    }
+    return _watched(paths.denylist)
+
+
+def _watched(path: Path) -> dict[str, Any]:
+    return {"path_config_source": {"path": str(path)}, "resource_api_version": "V3", "initial_fetch_timeout": FETCH}
 
 
 def _inline(content: bytes) -> dict[str, str]:

@@ -35,7 +35,8 @@ class Publisher:
 
         Raises AmbassadorError with Envoy's reason; the refused configuration is kept beside as `whole.json.rejected`.
         """
-        known = self._shape_of(replace(material, crls=None)) == self._checked
+        shape = _shape_of(material)
+        known = shape == self._checked
         before = self._written.get(self._paths.denylist)
         if known:  # all but the serials is as it was: they are in force before a long CRL has been looked at
             self._replace(self._paths.denylist, denylist_resource(material))
@@ -45,7 +46,7 @@ class Publisher:
             if known and before is not None:
                 self._replace(self._paths.denylist, json.loads(before))
             raise
-        self._crls, self._checked = material.crls, self._shape_of(replace(material, crls=None))
+        self._crls, self._checked = material.crls, shape
 
     def _publish_rest(self, material: Material, *, is_checked: bool) -> None:
         if not is_checked:
@@ -56,10 +57,6 @@ class Publisher:
         files[self._paths.denylist] = denylist_resource(material)
         for path, content in files.items():
             self._replace(path, content)
-
-    def _shape_of(self, material: Material) -> Material:
-        """What Envoy must look at: all but which serials are listed, which a script reads that it has looked at."""
-        return replace(material, denylist=replace(material.denylist, path=Path("list"), size=0))
 
     def begin(self) -> None:
         """Write what Envoy starts with; the material is there already."""
@@ -87,10 +84,13 @@ class Publisher:
         text = json.dumps(content)
         if self._written.get(path) == text:
             return
-        staged = path.with_name(f"staged-{path.name}")
-        write_private(staged, text)
-        staged.replace(path)
+        replace_private(path, text)
         self._written[path] = text
+
+
+def _shape_of(material: Material) -> Material:
+    """What Envoy must look at beside CRLs: all but which serials are listed, read by a script that it has looked at."""
+    return replace(material, crls=None, denylist=replace(material.denylist, path=Path("list"), size=0))
 
 
 def fault(binary: Path, config: Path) -> str:
@@ -117,6 +117,13 @@ def write_private(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
+
+
+def replace_private(path: Path, text: str) -> None:
+    """Put a new version of such a file in place, whole."""
+    staged = path.with_name(f"staged-{path.name}")
+    write_private(staged, text)
+    staged.replace(path)
 
 
 def _reason(output: str) -> str:

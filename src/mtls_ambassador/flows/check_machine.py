@@ -6,14 +6,13 @@ import errno
 import os
 import re
 import resource
-import socket
 from pathlib import Path
 
 from mtls_ambassador.envoy.place import Machine
 from mtls_ambassador.envoy.process import binary
 from mtls_ambassador.envoy.render import RESERVED_FILES, device_connections
 from mtls_ambassador.flows.keep_current import KeepCurrent
-from mtls_ambassador.flows.machine import inspect, runtime_folder
+from mtls_ambassador.flows.machine import inspect, runtime_folder, try_port
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.finding import Finding, fail, ok, warn
 from mtls_ambassador.model.store_denials import StoreDenials
@@ -63,12 +62,8 @@ def check_open_files(settings: Settings, limit: int) -> Finding:
 
 def check_port(name: str, listen: Listen) -> Finding:
     """Whether the address can be listened on now; the socket is closed at once."""
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((listen.host, listen.port))
-            probe.listen(1)
+        try_port(listen.host, listen.port)
     except PermissionError:
         return fail(name, f"this user may not listen on {listen}", "take a port from 1024 on, as :8080")
     except OSError as error:

@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -60,11 +59,10 @@ class CredentialsWatch:
         try:
             self._mender.renew(await asyncio.to_thread(self._reload))
         except AmbassadorError as error:
-            since = self.state.fault_since or self._now()
-            self.state = replace(self.state, fault=str(error), fault_since=since)
+            self.state = self.state.refused(str(error), self._now())
             log.error("not taken, the old one stays in force", what=self.state.name, reason=str(error))  # noqa: TRY400 - no traceback
         else:
-            self.state = replace(self.state, loaded_at=self._now(), fault="", fault_since=None)
+            self.state = self.state.taken(self._now())
             log.info("taken", what=self.state.name)
 
     def _stamp(self) -> Stamp:

@@ -19,19 +19,19 @@ class DeniedCertificates:
 
     def why(self, certificate: DeviceCertificate) -> str:
         """By what kind of denial; empty when by none. Fails closed: raises RefusedError when there is no list."""
-        try:
-            return self._current().why(certificate.issuer, certificate.serial, certificate.not_before)
-        except (OSError, ValueError, KeyError) as error:
-            raise RefusedError(Reason.INTERNAL, "the denylist cannot be read") from error
+        return self._current().why(certificate.issuer, certificate.serial, certificate.not_before)
 
     def knows(self, issuer: str) -> bool:
         """Whether it is a CA of the bundle. Fails closed: raises RefusedError when there is no list."""
-        try:
-            return self._current().knows(issuer)
-        except (OSError, ValueError, KeyError) as error:
-            raise RefusedError(Reason.INTERNAL, "the denylist cannot be read") from error
+        return self._current().knows(issuer)
 
     def _current(self) -> Packed:
+        try:
+            return self._read()
+        except (OSError, ValueError) as error:
+            raise RefusedError(Reason.INTERNAL, "the denylist cannot be read") from error
+
+    def _read(self) -> Packed:
         status = self._path.stat()
         seen = status.st_ino, status.st_mtime_ns
         if self._packed is None or seen != self._status:

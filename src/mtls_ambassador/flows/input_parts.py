@@ -52,12 +52,11 @@ class Part:
 
     def taken(self, now: dt.datetime) -> None:
         """What is there is in force."""
-        self.state, self.again_at = replace(self.state, loaded_at=now, fault="", fault_since=None), None
+        self.state, self.again_at = self.state.taken(now), None
 
     def refused(self, why: str, now: dt.datetime, again_at: dt.datetime | None) -> None:
         """What is there is not in force; tried again at that time, or only when it changes."""
-        self.state = replace(self.state, fault=why, fault_since=self.state.fault_since or now)
-        self.again_at = again_at
+        self.state, self.again_at = self.state.refused(why, now), again_at
 
 
 def all_parts(settings: Settings, paths: RuntimePaths, machine: Machine, now: Callable[[], dt.datetime]) -> list[Part]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 import structlog
 
 from mtls_ambassador.envoy.place import Machine, RuntimePaths
-from mtls_ambassador.envoy.publish import Publisher, write_private
+from mtls_ambassador.envoy.publish import Publisher, replace_private
 from mtls_ambassador.flows.compile_denylist import swap
 from mtls_ambassador.flows.input_parts import FILE, Part, all_parts, shown
 from mtls_ambassador.flows.inputs import Inputs, KnownCrls, NotYetError
@@ -171,6 +171,4 @@ class KeepCurrent:
 
     def _write_states(self) -> None:
         states = [asdict(shown(part, self._inputs, self._settings, self._now())) for part in self._parts]
-        staged = self._paths.inputs.with_name("inputs.new")
-        write_private(staged, json.dumps(states, default=dt.datetime.isoformat))
-        staged.replace(self._paths.inputs)
+        replace_private(self._paths.inputs, json.dumps(states, default=dt.datetime.isoformat))

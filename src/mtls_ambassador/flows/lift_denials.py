@@ -125,7 +125,7 @@ def _what_is_left(
     }
     others = [item for item in denial_search.that_may_hit(connection, certificates) if item.is_in_force(order.at)]
     batches = {
-        item.batch_id: denial_reach.serials_of_batch(connection, item.batch_id)
+        item.batch_id: [int.from_bytes(raw) for _, raw in denials.serials_of_batch(connection, item.batch_id)]
         for item in others
         if item.batch_id is not None
     }

@@ -58,12 +58,17 @@ def require_port(listen: Listen, setting: str) -> None:
     """Raise AmbassadorError when the address cannot be listened on: Envoy would go on without a listener."""
     host = listen.host or ("::" if _has_ipv6() else "0.0.0.0")  # noqa: S104 - "every address" is what was asked for
     try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, listen.port))
-            probe.listen(1)
+        try_port(host, listen.port)
     except OSError as error:
         raise AmbassadorError(f"{setting}: cannot bind '{listen}': {error.strerror}") from error
+
+
+def try_port(host: str, port: int) -> None:
+    """Listen and close at once. Raises OSError when that cannot be done."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        probe.listen(1)
 
 
 def _has_ipv6() -> bool:

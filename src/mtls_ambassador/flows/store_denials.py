@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 import structlog
 
-from mtls_ambassador.envoy.publish import write_private
+from mtls_ambassador.envoy.publish import replace_private
 from mtls_ambassador.flows.denial_journal import DenialJournal, require_nothing_lost
 from mtls_ambassador.model.denial import Denial, DenialKind
 from mtls_ambassador.model.errors import AmbassadorError
@@ -115,7 +115,5 @@ class StoreWatch:
     async def _write(self, current: StoreDenials) -> None:
         if current == self._written:
             return
-        staged = self._path.with_name(f"{self._path.name}.new")
-        await asyncio.to_thread(write_private, staged, current.to_json())
-        staged.replace(self._path)
+        await asyncio.to_thread(replace_private, self._path, current.to_json())
         self._written = current

@@ -1,5 +1,7 @@
 """Certificates and keys as files give them, checked before Envoy sees them."""
 
+from pathlib import Path
+
 from cryptography import x509
 
 from mtls_ambassador.envoy.place import Machine
@@ -15,26 +17,25 @@ Authorities = tuple[x509.Certificate, ...]
 
 def read_authorities(settings: Settings) -> tuple[bytes, Authorities]:
     """The CA bundle. Raises AmbassadorError unless it holds certificates, and all of them can be read."""
-    content = read_input(settings.tenant_ca, "MTLS_TENANT_CA_PEM")
-    pem = read_pem(content)
-    if pem.errors or not pem.certificates:
-        why = pem.errors[0] if pem.errors else "holds no PEM certificate"
-        raise AmbassadorError(f"MTLS_TENANT_CA_PEM: {settings.tenant_ca}: {why}")
-    return content, pem.certificates
+    return _read_certificates(settings.tenant_ca, "MTLS_TENANT_CA_PEM")
 
 
 def read_server_pair(settings: Settings) -> tuple[bytes, bytes]:
     """The certificate shown to devices with its chain, and its key. Raises AmbassadorError unless they go together."""
-    chain = read_input(settings.server_certificate, "MTLS_SERVER_CERT")
+    chain, certificates = _read_certificates(settings.server_certificate, "MTLS_SERVER_CERT")
     key = read_input(settings.server_key, "MTLS_SERVER_KEY")
-    pem = read_pem(chain)
-    if pem.errors or not pem.certificates:
-        why = pem.errors[0] if pem.errors else "holds no PEM certificate"
-        raise AmbassadorError(f"MTLS_SERVER_CERT: {settings.server_certificate}: {why}")
-    found = inspect_key(pem.certificates, key)
+    found = inspect_key(certificates, key)
     if found.level is Level.FAIL:
         raise AmbassadorError(f"MTLS_SERVER_KEY: {settings.server_key}: {found.seen}; {found.right}")
     return chain, key
+
+
+def _read_certificates(path: Path, setting: str) -> tuple[bytes, Authorities]:
+    content = read_input(path, setting)
+    pem = read_pem(content)
+    if pem.errors or not pem.certificates:
+        raise AmbassadorError(f"{setting}: {path}: {pem.errors[0] if pem.errors else 'holds no PEM certificate'}")
+    return content, pem.certificates
 
 
 def read_upstream_authorities(settings: Settings, machine: Machine) -> bytes | None:

@@ -57,6 +57,10 @@ class Denial:
         """Whether its time is not over."""
         return self.until is None or now < self.until
 
+    def covers(self, not_before: dt.datetime) -> bool:
+        """DATES: whether validity that begins at this time is meant."""
+        return self.begins is not None and self.ends is not None and self.begins <= not_before < self.ends
+
     def outlasts(self, until: dt.datetime | None) -> bool:
         """Whether it is in force until then, or longer; None is for good."""
         return self.until is None or (until is not None and until <= self.until)

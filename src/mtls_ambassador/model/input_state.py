@@ -1,7 +1,7 @@
 """How it stands with a thing that the gateway is given by files, and that may change while it runs."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -20,6 +20,14 @@ class InputState:
     fault: str = ""
     """Why what is there now is not in force; empty when it is."""
     fault_since: dt.datetime | None = None
+
+    def taken(self, now: dt.datetime) -> "InputState":
+        """What is there is in force."""
+        return replace(self, loaded_at=now, fault="", fault_since=None)
+
+    def refused(self, why: str, now: dt.datetime) -> "InputState":
+        """What is there is not."""
+        return replace(self, fault=why, fault_since=self.fault_since or now)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "InputState":

@@ -148,8 +148,3 @@ def revoked(connection: sa.Connection, serials: Iterable[int]) -> list[int]:
         for chunk in chunks(list(serials))
         for row in connection.execute(chosen.where(revocation.c.serial.in_(chunk)))
     ]
-
-
-def serials_of_batch(connection: sa.Connection, batch_id: int) -> list[int]:
-    """Of each certificate of a batch."""
-    return list(connection.scalars(sa.select(certificate.c.serial).where(certificate.c.batch_id == batch_id)))

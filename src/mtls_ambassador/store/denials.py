@@ -232,9 +232,7 @@ def _names(item: Denial, certificate: DeviceCertificate, *, is_issuer_known: boo
         case DenialKind.KEY:
             return item.spki_sha256 == certificate.spki_sha256
         case DenialKind.DATES:
-            return (
-                item.begins is not None and item.ends is not None and item.begins <= certificate.not_before < item.ends
-            )
+            return item.covers(certificate.not_before)
         case DenialKind.CA | DenialKind.BATCH | DenialKind.UNSEEN:
             return True
 
