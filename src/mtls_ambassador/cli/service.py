@@ -36,7 +36,8 @@ def command(config_file: Path | None, runtime: Path) -> None:
     def reload() -> "Settings":
         return load(os.environ, config_file=config_file).settings
 
-    settings = reload()
+    loaded = load(os.environ, config_file=config_file)
+    settings = loaded.settings
     log.configure(debug=settings.debug_log, form=settings.log_format)
     file = config_file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    uvloop.run(serve(settings, RuntimePaths(runtime), credential_files(os.environ, file, settings), reload))
+    uvloop.run(serve(loaded, RuntimePaths(runtime), credential_files(os.environ, file, settings), reload))

@@ -54,6 +54,36 @@ def parse_path(text: str) -> Path:
     return Path(text)
 
 
+def parse_header_name(text: str) -> str:
+    """The name of an HTTP header (RFC 9110 section 5.1)."""
+    if not re.fullmatch(r"[A-Za-z0-9-]+", text, re.ASCII):
+        raise ValueError("must be the name of a header, such as X-Forwarded-Email")
+    return text
+
+
+def parse_networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Addresses and networks, joined by commas."""
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(","))
+    except ValueError:
+        raise ValueError("must be addresses or networks joined by commas, such as 10.0.0.7,fd00::/64") from None
+
+
+def parse_traces_url(text: str) -> str:
+    """An OTLP endpoint for traces: http or https, without user or password."""
+    right = "must be like http://127.0.0.1:4318/v1/traces"
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ValueError(right) from None
+    if url.scheme not in _DEFAULT_PORTS or not host or not _is_host(host) or not text.isprintable():
+        raise ValueError(right)
+    if "@" in url.netloc:
+        raise ValueError(f"must have no user or password in it; {right}")
+    return text
+
+
 def parse_bool(text: str) -> bool:
     """True or false as Go's strconv.ParseBool reads it, in any case; also yes/no and on/off."""
     lower = text.lower()

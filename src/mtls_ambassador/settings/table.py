@@ -200,9 +200,50 @@ _MAIN = (
         "admin_listen",
         ("MTLS_ADMIN_LISTEN", "METRICS_LISTEN"),
         parse.parse_listen,
-        "Where operators connect: page, metrics, health. It has no login: keep it off the network.",
+        "Where operators connect: page, API, metrics, health. On another address than loopback, page and API are there "
+        "only with TLS and a login; metrics and health always are.",
         default="127.0.0.1:9102",
         json="Metrics.Listen",
+    ),
+    Setting(
+        "admin_certificate",
+        ("MTLS_ADMIN_TLS_CERT",),
+        parse.parse_path,
+        "PEM file: the certificate of the admin listener, which then speaks TLS.",
+        is_file=True,
+    ),
+    Setting(
+        "admin_key",
+        ("MTLS_ADMIN_TLS_KEY",),
+        parse.parse_path,
+        "PEM file: the private key of that certificate.",
+        is_file=True,
+    ),
+    Setting(
+        "admin_users",
+        ("MTLS_ADMIN_USERS",),
+        parse.parse_path,
+        "File: who may use page and API, one `name:scope:hash` a line, as `mtls-ambassador admin password` prints it. "
+        "With it a login is asked for on loopback too.",
+        is_file=True,
+    ),
+    Setting(
+        "admin_user_header",
+        ("MTLS_ADMIN_USER_HEADER",),
+        parse.parse_header_name,
+        "Header in which a proxy of MTLS_ADMIN_PROXIES names the user it has logged in, such as X-Forwarded-Email.",
+    ),
+    Setting(
+        "admin_proxies",
+        ("MTLS_ADMIN_PROXIES",),
+        parse.parse_networks,
+        "Addresses of the proxies whose MTLS_ADMIN_USER_HEADER is believed, such as 10.0.0.7 or 10.0.0.0/24,fd00::/64.",
+    ),
+    Setting(
+        "traces_url",
+        ("MTLS_TRACES_URL",),
+        parse.parse_traces_url,
+        "OpenTelemetry collector that gets traces by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces.",
     ),
     Setting(
         "key_binding",
@@ -256,6 +297,10 @@ _LIMITS: dict[str, tuple[Callable[[str], object], str]] = {
     "enrol_concurrency": (parse.parse_int(1, 10_000), "Auth requests being decided at once; more wait."),
     "enrol_queue": (parse.parse_int(0, 1_000_000), "Auth requests waiting; more are answered 503 with Retry-After."),
     "drain_time": (parse.parse_seconds(0, 3600), "After SIGTERM, how long open requests may take to end."),
+    "ledger_days": (parse.parse_int(1, 3650), "Days a refusal is kept in detail; its count by the hour stays longer."),
+    "ledger_rows": (parse.parse_int(1000, 100_000_000), "Refusals kept in detail at most, the newest."),
+    "audit_days": (parse.parse_int(1, 36_500), "Days a row of the audit is kept."),
+    "audit_rows": (parse.parse_int(1000, 1_000_000_000), "Rows of the audit kept at most, the newest."),
 }
 
 

@@ -4,6 +4,7 @@ import hmac
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 
@@ -135,6 +136,14 @@ class Limits:
     """Auth requests waiting for a place; more are answered 503 with Retry-After."""
     drain_time: float = 10
     """After SIGTERM, how long open requests may take to end."""
+    ledger_days: int = 30
+    """Refusals older than this are dropped; their counts by hour stay."""
+    ledger_rows: int = 200_000
+    """Rows of refusals kept at most."""
+    audit_days: int = 365
+    """Rows of the audit older than this are dropped, from the oldest on."""
+    audit_rows: int = 5_000_000
+    """Rows of the audit kept at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +193,17 @@ class Settings:
     pki_dir: Path | None = None
     """The folder of the CAs; None means `pki` in `state_dir`."""
     admin_listen: Listen = Listen("127.0.0.1", 9102)
+    admin_certificate: Path | None = None
+    """With it the admin listener speaks TLS."""
+    admin_key: Path | None = None
+    admin_users: Path | None = None
+    """With it the page and the API ask for a login, on loopback too."""
+    admin_user_header: str = ""
+    """In which a trusted proxy names the user it has logged in."""
+    admin_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """The addresses of such proxies."""
+    traces_url: str = ""
+    """Where spans go by OTLP over HTTP; empty for nowhere."""
     key_binding: KeyBinding = KeyBinding.ANY
     identity_binding: IdentityBinding = IdentityBinding(BindingMode.FIRST_USE)
     envoy_path: Path | None = None

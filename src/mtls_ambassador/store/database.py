@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import QueuePool, StaticPool
 
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.reason import Reason, RefusedError
@@ -21,6 +21,8 @@ from mtls_ambassador.settings import StoreSettings
 
 T = TypeVar("T")
 MAX_BATCH = 256
+READERS = 2
+"""Questions of operators answered at once."""
 SQLITE_FILE = "ambassador.db"
 """In the state folder, when no database is named."""
 _READS = "ambassador_reads"
@@ -59,6 +61,8 @@ class Database:
         self._waiting: list[_Job] = []
         self._is_at_work = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._reading: sa.Engine | None = None
+        self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="store-read")
 
     async def run(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` and commit; it sees all earlier ones and is all or nothing.
@@ -79,6 +83,19 @@ class Database:
         except sa.exc.SQLAlchemyError as error:
             raise RefusedError(Reason.STORE_FAILED, _cause(error)[:200]) from error
         return result
+
+    async def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work`, which only reads, on connections of its own: what operators look at keeps no device waiting.
+
+        Raises RefusedError STORE_FAILED for a fault of the database.
+        """
+        if self._reading is None:
+            self._reading = _reading_engine(self.engine)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._readers, _read, self._reading, work)
+        except sa.exc.SQLAlchemyError as error:
+            raise RefusedError(Reason.STORE_FAILED, _cause(error)[:200]) from error
 
     def transaction(self) -> AbstractContextManager[sa.Connection]:
         """One transaction for a command, which has no event loop; do not mix with `run` in one process.
@@ -108,7 +125,10 @@ class Database:
         while self._waiting:
             self._submit()
         self._thread.shutdown()
+        self._readers.shutdown()
         self.engine.dispose()
+        if self._reading is not None:
+            self._reading.dispose()
 
     def _hand_over(self) -> None:
         """Give the thread all that waits, one batch at a time; what comes meanwhile makes the next one."""
@@ -227,6 +247,30 @@ def _sqlite(path: Path) -> sa.Engine:
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+def _reading_engine(engine: sa.Engine) -> sa.Engine:
+    """Another engine for the same database, of whose connections none can write."""
+    if engine.dialect.name == "sqlite":
+        reading = sa.create_engine(
+            engine.url, poolclass=QueuePool, pool_size=READERS, connect_args={"check_same_thread": False, "timeout": 5}
+        )
+        sa.event.listen(reading, "connect", _prepare_sqlite_reader)
+        sa.event.listen(reading, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        return reading
+    read_only = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    return sa.create_engine(engine.url, pool_size=READERS, pool_pre_ping=True, execution_options=read_only)
+
+
+def _prepare_sqlite_reader(connection: Any, record: object) -> None:  # noqa: ANN401 - a DBAPI connection has no type
+    del record
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only=ON")
+
+
+def _read(engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:
+    with engine.connect() as connection, connection.begin():
+        return work(connection)
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - a DBAPI connection has no type

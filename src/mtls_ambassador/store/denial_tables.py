@@ -53,10 +53,11 @@ seen = Table(
     Column("not_before", UtcTime, nullable=False),
     Column("identity_sha256", _SHA256, nullable=False),
     Column("first_at", UtcTime, nullable=False),
+    Column("fingerprint_sha256", _SHA256, nullable=False, server_default=sa.text("''")),
     Index("ix_seen_spki_sha256", "spki_sha256"),
     Index("ix_seen_identity_sha256", "identity_sha256"),
 )
-"""Certificates with which a device was accepted."""
+"""Certificates with which a device was accepted; those from before the fingerprint was kept have none."""
 
 DENIAL_TABLES = (denial, denylist_head, seen)
 

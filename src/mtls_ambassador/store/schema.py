@@ -5,10 +5,11 @@ import sqlalchemy as sa
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.store.chain import start
 from mtls_ambassador.store.denial_tables import DENIAL_TABLES, begin
+from mtls_ambassador.store.ledger_tables import LEDGER_TABLES
 from mtls_ambassador.store.pki_tables import PKI_TABLES
 from mtls_ambassador.store.tables import TABLES, metadata
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration; a test holds it against the folder."""
 
 _LOCK = 0x6D746C73
@@ -48,7 +49,7 @@ def bring_up_to_date(engine: sa.Engine) -> None:
 
 def _make(connection: sa.Connection) -> None:
     """Without Alembic, which would cost a first start a quarter of a second; a test holds both ways to one result."""
-    metadata.create_all(connection, tables=[*TABLES, *PKI_TABLES, *DENIAL_TABLES])
+    metadata.create_all(connection, tables=[*TABLES, *PKI_TABLES, *DENIAL_TABLES, *LEDGER_TABLES])
     start(connection)
     begin(connection)
     _VERSION.create(connection)

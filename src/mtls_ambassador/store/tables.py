@@ -104,7 +104,12 @@ audit_head = Table(
     Column("one", Integer, primary_key=True, autoincrement=False),
     Column("last_id", BigInteger, nullable=False),
     Column("hash", LargeBinary(32), nullable=False),
+    Column("pruned_id", BigInteger, nullable=False, server_default="0"),
+    Column("pruned_hash", LargeBinary(32), nullable=True),
 )
-"""One row: where the chain of the audit ends. Whoever appends holds it until the transaction is over."""
+"""One row: where the chain of the audit ends. Whoever appends holds it until the transaction is over.
+
+The oldest rows may have been pruned: up to that number, the last of them with that hash, from which the chain goes on.
+"""
 
 TABLES = (device, pin, audit, audit_head)

@@ -1,34 +1,17 @@
 """The admin listener: health, readiness, metrics. Never reachable from the device side."""
 
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from http import HTTPStatus
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mtls_ambassador import __version__
-from mtls_ambassador.model.input_state import InputState
-from mtls_ambassador.web.metrics import Metrics
+from mtls_ambassador.web.context import CONTEXT, Context
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether the gateway takes devices, and by which part it does not."""
-
-    parts: dict[str, str]
-    """By part: "ok" or what is wrong."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Every part is well."""
-        return all(state == "ok" for state in self.parts.values())
-
-
-def make_app(
-    readiness: Callable[[], Awaitable[Readiness]], inputs: Callable[[], list[InputState]], metrics: Metrics
-) -> web.Application:
+def make_app(context: Context) -> web.Application:
     """`/health`, `/health/live`, `/health/ready`, `/metrics`, and the path Mender Gateway's deployments probe.
 
     A bad input does not make the gateway unready, for what was in force before still is: it is told by `/health` alone.
@@ -40,13 +23,13 @@ def make_app(
 
     async def ready(request: web.Request) -> web.Response:
         del request
-        state = await readiness()
+        state = await context.readiness()
         status = HTTPStatus.OK if state.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
         return web.json_response({"ready": state.is_ready, "parts": state.parts}, status=status)
 
     async def health(request: web.Request) -> web.Response:
         del request
-        state, given = await readiness(), inputs()
+        state, given = await context.readiness(), context.inputs()
         word = "not ready" if not state.is_ready else "degraded" if any(item.fault for item in given) else "ok"
         answer = {"status": word, "ready": state.is_ready, "parts": state.parts, "inputs": list(map(asdict, given))}
         status = HTTPStatus.OK if state.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
@@ -54,12 +37,13 @@ def make_app(
 
     async def show_metrics(request: web.Request) -> web.Response:
         del request
-        metrics.ready.set(int((await readiness()).is_ready))
-        metrics.show_inputs(inputs())
-        body = generate_latest(metrics.registry)
+        context.metrics.ready.set(int((await context.readiness()).is_ready))
+        context.metrics.show_inputs(context.inputs())
+        body = generate_latest(context.metrics.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
+    app[CONTEXT] = context
     app.router.add_get("/health", health)
     app.router.add_get("/health/live", live)
     app.router.add_get("/health/ready", ready)

@@ -20,14 +20,17 @@ from mtls_ambassador.flows.credentials_watch import CredentialsWatch
 from mtls_ambassador.flows.denial_journal import DenialJournal
 from mtls_ambassador.flows.denied_certificates import DeniedCertificates
 from mtls_ambassador.flows.enrol_device import EnrolDevice
+from mtls_ambassador.flows.live import Live
 from mtls_ambassador.flows.store_denials import StoreWatch
 from mtls_ambassador.mender.client import MenderClient
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.input_state import InputState
 from mtls_ambassador.model.reason import RefusedError
 from mtls_ambassador.settings import BindingMode, Listen, Settings
+from mtls_ambassador.settings.load import Loaded
 from mtls_ambassador.store.database import Database, open_database
 from mtls_ambassador.web import admin, decision
+from mtls_ambassador.web.context import Context, Readiness
 from mtls_ambassador.web.metrics import Metrics
 
 log = structlog.get_logger("service")
@@ -37,14 +40,13 @@ SHUTDOWN_WITHIN = 8.0
 """Seconds for auth requests under way when the service ends."""
 
 
-async def serve(
-    settings: Settings, paths: RuntimePaths, files: tuple[Path, ...], reload: Callable[[], Settings]
-) -> None:
+async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], reload: Callable[[], Settings]) -> None:
     """Serve until SIGTERM; when one of the files changes, `reload` has the settings with what is in it now.
     SIGUSR1 turns readiness off and nothing else: devices are still served while Envoy drains.
 
     Raises AmbassadorError when the store or a listener cannot be opened, or the store has lost denials.
     """
+    settings = loaded.settings
     draining, ended = _signals()
     metrics = Metrics()
     with open_database(settings.store) as database:
@@ -53,7 +55,7 @@ async def serve(
             enrol = EnrolDevice(mender, database, rules_of(settings), settings.limits, _now, denied)
             metrics.upstream_calls.set_function(lambda: mender.transport.calls)
 
-            async def readiness() -> admin.Readiness:
+            async def readiness() -> Readiness:
                 return await _readiness(draining, database, paths)
 
             credentials = CredentialsWatch(mender, files, reload, _now)
@@ -61,10 +63,11 @@ async def serve(
             def inputs() -> list[InputState]:
                 return [*_inputs(paths), credentials.state]
 
+            context = Context(loaded, paths, database, mender, denied, Live(), metrics, readiness, inputs, _now)
             watch = StoreWatch(database, DenialJournal(settings.state_dir), paths.store_denials, _now)
             await watch.begin()  # before the socket is there, which tells the supervisor that it may go on
             async with (
-                serving(admin.make_app(readiness, inputs, metrics)) as admin_runner,
+                serving(admin.make_app(context)) as admin_runner,
                 serving(decision.make_app(enrol, metrics)) as decision_runner,
                 asyncio.TaskGroup() as tasks,
             ):
@@ -140,7 +143,7 @@ async def _listen_on_socket(runner: web.AppRunner, path: Path) -> None:
         os.umask(mask)
 
 
-async def _readiness(draining: asyncio.Event, database: Database, paths: RuntimePaths) -> admin.Readiness:
+async def _readiness(draining: asyncio.Event, database: Database, paths: RuntimePaths) -> Readiness:
     parts = {"store": "ok", "envoy": "ok"}
     try:
         await database.run(lambda c: c.exec_driver_sql("SELECT 1"))
@@ -150,4 +153,4 @@ async def _readiness(draining: asyncio.Event, database: Database, paths: Runtime
         parts["envoy"] = "not ready"
     if draining.is_set():
         parts["draining"] = "no new devices are taken"
-    return admin.Readiness(parts)
+    return Readiness(parts)

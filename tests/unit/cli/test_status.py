@@ -17,9 +17,10 @@ from aiohttp import web
 from mtls_ambassador.cli import main
 from mtls_ambassador.cli.status import input_line
 from mtls_ambassador.model.input_state import InputState
-from mtls_ambassador.web.admin import Readiness, make_app
-from mtls_ambassador.web.metrics import Metrics
+from mtls_ambassador.web.admin import make_app
+from mtls_ambassador.web.context import Readiness
 from mtls_ambassador.web.service import serving
+from support.admin import admin_context
 from support.pki import Pki
 
 T1, T2 = (dt.datetime(2026, 11, 28, hour, tzinfo=dt.UTC) for hour in (3, 4))
@@ -91,7 +92,7 @@ def test_a_line_for_each_state_of_an_input(
     assert input_line(json.loads(json.dumps(asdict(state), default=str))) == said
 
 
-async def test_all_that_the_admin_listener_says_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_all_that_the_admin_listener_says_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parts = {"envoy": "ok", "database": "ok"}
     inputs = [
         InputState("server certificate", "s.pem", T1),
@@ -102,7 +103,10 @@ async def test_all_that_the_admin_listener_says_is_shown(capsys: pytest.CaptureF
     async def readiness() -> Readiness:
         return Readiness(parts)
 
-    async with serving(make_app(readiness, lambda: inputs, Metrics())) as runner:
+    async with (
+        admin_context(tmp_path, readiness=readiness, inputs=lambda: inputs) as context,
+        serving(make_app(context)) as runner,
+    ):
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         address = f"127.0.0.1:{runner.addresses[0][1]}"
         assert await asyncio.to_thread(main, ["status", "--admin", address]) == 0

@@ -1,11 +1,12 @@
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mtls_ambassador import __version__
 from mtls_ambassador.web import admin
-from mtls_ambassador.web.metrics import Metrics
+from support.admin import admin_context
 from unit.deploy.dockerfile import ROOT
 from unit.deploy.manifests import (
     KUBERNETES,
@@ -33,12 +34,9 @@ def volumes(variant: str) -> dict[str, Any]:
     return {volume["name"]: volume for volume in [*POD["volumes"], *patch["volumes"]]}
 
 
-async def admin_paths() -> set[str]:
-    async def ready() -> admin.Readiness:
-        return admin.Readiness({})
-
-    app = admin.make_app(ready, list, Metrics())
-    return {resource.canonical for resource in app.router.resources()}
+async def admin_paths(folder: Path) -> set[str]:
+    async with admin_context(folder) as context:
+        return {resource.canonical for resource in admin.make_app(context).router.resources()}
 
 
 def test_443_of_the_service_is_the_tls_listener() -> None:
@@ -52,10 +50,10 @@ def test_the_service_does_not_publish_the_admin_listener() -> None:
 
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
-async def test_probes_ask_paths_the_admin_listener_has(probe: str) -> None:
+async def test_probes_ask_paths_the_admin_listener_has(probe: str, tmp_path: Path) -> None:
     call = GATEWAY[probe]["httpGet"]
     listen = value(kubernetes_environ("sqlite"), "admin_listen")
-    assert call["path"] in await admin_paths()
+    assert call["path"] in await admin_paths(tmp_path)
     assert PORTS[call["port"]] == listen.port
     assert listen.host == "", "the kubelet calls the pod's address"
 
