@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mtls_ambassador import __version__
 from mtls_ambassador.web.context import CONTEXT, Context
+from mtls_ambassador.web.page import add_page
 
 
 def make_app(context: Context) -> web.Application:
@@ -49,4 +50,5 @@ def make_app(context: Context) -> web.Application:
     app.router.add_get("/health/ready", ready)
     app.router.add_get("/metrics", show_metrics)
     app.router.add_get("/api/internal/v1/gateway/alive", live)
+    add_page(app)
     return app

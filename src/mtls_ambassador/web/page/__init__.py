@@ -1,1 +1,38 @@
-"""The operator page."""
+"""The operator page: everything the gateway knows, for a person with a browser.
+
+Its modules and the template engine load when the first page is asked for: a gateway at which nobody looks pays nothing.
+"""
+
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+
+from aiohttp import web
+
+from mtls_ambassador.web.page.errors import as_page
+from mtls_ambassador.web.page.live import STREAMS, end_streams
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+ROUTES = (
+    ("GET", "/", "overview", "show"),
+    ("GET", "/assets/{name}", "assets", "serve"),
+    ("GET", "/live", "live", "stream"),
+    ("GET", "/settings", "settings_in_force", "show"),
+)
+"""Method, path, module of this package, function in it."""
+
+
+def add_page(app: web.Application) -> None:
+    """Add its routes, and have its errors told as pages."""
+    for method, path, module, function in ROUTES:
+        app.router.add_route(method, path, _lazy(module, function))
+    app[STREAMS] = set()
+    app.middlewares.insert(0, as_page)
+    app.on_shutdown.append(end_streams)
+
+
+def _lazy(module: str, function: str) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        found: Handler = getattr(import_module(f"{__name__}.{module}"), function)
+        return await found(request)
+
+    return handle
