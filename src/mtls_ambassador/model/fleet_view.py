@@ -150,3 +150,20 @@ class BatchRow:
     revoked: int
     enrolled: int
     """Of which a device was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetCounts:
+    """How many there are of what."""
+
+    devices: dict[str, int]
+    """By standing."""
+    silent: int
+    """Certificates of the ledger without a connection since the time that was asked for."""
+    certificates: int
+    """On record, of any status."""
+    expiring: int
+    """Certificates on record that end within the time that was asked for."""
+    revoked: int
+    denials: int
+    """That were not lifted."""

@@ -43,6 +43,8 @@ denylist_head = Table(
 when they shall close the connections that are open.
 """
 
+# Certificates with which a device was accepted. Those made here have their batch; `fingerprint_sha256` is empty in rows
+# from before it was kept.
 seen = Table(
     "seen",
     metadata,
@@ -54,10 +56,12 @@ seen = Table(
     Column("identity_sha256", _SHA256, nullable=False),
     Column("first_at", UtcTime, nullable=False),
     Column("fingerprint_sha256", _SHA256, nullable=False, server_default=sa.text("''")),
+    Column("batch_id", _ID, nullable=True),
     Index("ix_seen_spki_sha256", "spki_sha256"),
     Index("ix_seen_identity_sha256", "identity_sha256"),
 )
-"""Certificates with which a device was accepted; those from before the fingerprint was kept have none."""
+_OF_BATCH = seen.c.batch_id.is_not(None)
+Index("ix_seen_batch_id", seen.c.batch_id, sqlite_where=_OF_BATCH, postgresql_where=_OF_BATCH)
 
 DENIAL_TABLES = (denial, denylist_head, seen)
 

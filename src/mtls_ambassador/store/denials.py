@@ -81,7 +81,14 @@ _SEEN = sa.select(seen.c.identity_sha256).where(
     seen.c.issuer == sa.bindparam("its_issuer"), seen.c.serial == sa.bindparam("its_serial", type_=seen.c.serial.type)
 )
 _SEEN_KEY = sa.select(seen.c.spki_sha256).where(seen.c.spki_sha256 == sa.bindparam("its_spki"))
-_INSERT_SEEN = sa.insert(seen)
+_INSERT_SEEN = sa.insert(seen).values(
+    batch_id=sa.select(sa.func.max(certificate.c.batch_id))
+    .where(
+        certificate.c.serial == _SERIAL,
+        certificate.c.spki_sha256 == sa.bindparam("its_key", type_=certificate.c.spki_sha256.type),
+    )
+    .scalar_subquery()
+)
 
 
 def version(connection: sa.Connection) -> int:
@@ -249,6 +256,8 @@ def remember(connection: sa.Connection, identity: Identity, certificate: DeviceC
             "not_before": certificate.not_before,
             "identity_sha256": identity.sha256,
             "first_at": now,
+            "its_serial": certificate.serial,
+            "its_key": bytes.fromhex(certificate.spki_sha256),
         }
         connection.execute(_INSERT_SEEN, values)
 

@@ -18,7 +18,11 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ColumnElement
 
 
 class UtcTime(TypeDecorator[dt.datetime]):
@@ -42,6 +46,25 @@ class UtcTime(TypeDecorator[dt.datetime]):
         return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
 
 
+class _NextNumber(ColumnElement[int]):
+    """The number of a device that is new: higher than all there are."""
+
+    inherit_cache = True
+
+
+@compiles(_NextNumber, "sqlite")
+def _after_the_highest(element: _NextNumber, compiler: SQLCompiler, **given: object) -> str:
+    """There is one writer, so two devices never get the same."""
+    del element, compiler, given
+    return "(SELECT coalesce(max(number), 0) + 1 FROM device)"
+
+
+@compiles(_NextNumber, "postgresql")
+def _of_the_sequence(element: _NextNumber, compiler: SQLCompiler, **given: object) -> str:
+    del element, compiler, given
+    return "nextval('device_number')"
+
+
 metadata = MetaData(
     naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"},
 )
@@ -60,7 +83,11 @@ device = Table(
     Column("certificate_subject", Text, nullable=False, default=""),
     Column("enrolled_at", UtcTime, nullable=True),
     Column("updated_at", UtcTime, nullable=False),
+    Column("number", BigInteger, nullable=False, default=_NextNumber(), server_default=text("0")),
+    Index("uq_device_number", "number", unique=True),
+    Index("ix_device_standing", "standing", "number"),
 )
+"""`number` grows in the order in which devices came: lists are in it, and the search index names rows by it."""
 
 pin = Table(
     "pin",
@@ -96,6 +123,7 @@ audit = Table(
     Index(None, "identity_sha256"),
     Index(None, "certificate_serial"),
     Index(None, "at"),
+    Index(None, "event", "id"),
 )
 
 audit_head = Table(
