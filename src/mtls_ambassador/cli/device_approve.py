@@ -86,43 +86,20 @@ def _certificates(what: str, path: Path) -> "Chain":
 
 def _presented(path: Path, bundle: "Chain", now: dt.datetime) -> "DeviceCertificate":
     """The device's certificate: the first of the file, when the gateway would let it in."""
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - slow to load
+    from mtls_ambassador.flows.approvable_move import presented  # noqa: PLC0415 - slow to load
 
-    from mtls_ambassador.pki.approvable import device_fault  # noqa: PLC0415 - see above
-    from mtls_ambassador.pki.parse import device_certificate  # noqa: PLC0415 - see above
-
-    chain = _certificates("CERTIFICATE", path)
-    fault = device_fault(chain, bundle, now)
-    if fault is not None:
-        raise AmbassadorError(f"CERTIFICATE: {path} {fault}; nothing was changed")
     try:
-        return device_certificate(chain[0].public_bytes(Encoding.PEM))
+        return presented(_certificates("CERTIFICATE", path), bundle, now)
     except ValueError as error:
-        raise AmbassadorError(f"CERTIFICATE: {path} has a key or name that cannot be read; issue another") from error
+        raise AmbassadorError(f"CERTIFICATE: {path} {error}") from error
 
 
 def _require_effect(binding: "IdentityBinding", identity: "Identity", certificate: "DeviceCertificate") -> None:
-    from mtls_ambassador.decide.identity_template import IdentityTemplate  # noqa: PLC0415 - slow to load
-    from mtls_ambassador.settings import BindingMode  # noqa: PLC0415 - see above
+    from mtls_ambassador.flows.approvable_move import warn_of_effect  # noqa: PLC0415 - slow to load
 
-    if binding.mode is BindingMode.OFF:
-        raise AmbassadorError(
-            "an approval has no effect with MTLS_IDENTITY_BINDING=off, by which any certificate may enrol any identity;"
-            " nothing was changed"
-        )
-    if binding.mode is not BindingMode.TEMPLATE:
-        return
-    rule = f"MTLS_IDENTITY_BINDING={binding.template}"
-    if not IdentityTemplate.parse(binding.template).matches(identity.attributes, certificate.names):
-        raise AmbassadorError(
-            f"an approval has no effect with {rule}, which this certificate and identity do not fit;"
-            " issue a certificate that fits; nothing was changed"
-        )
-    click.echo(
-        f"warning: with {rule} an approval has no effect, except on a key that enrolled another identity before:"
-        " the template alone decides who may speak for an identity",
-        err=True,
-    )
+    warning = warn_of_effect(binding, identity, certificate)
+    if warning:
+        click.echo(f"warning: {warning}", err=True)
 
 
 def _show(done: "Approved", identity: "Identity", certificate: "DeviceCertificate") -> None:

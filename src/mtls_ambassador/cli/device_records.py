@@ -31,12 +31,9 @@ class Records:
 
     def authorities(self, *more: "x509.Certificate") -> dict[str, bytes]:
         """SHA-256 of the SPKI of the CAs that are kept here, and of more, by the text of their subject."""
-        from mtls_ambassador.pki import folder  # noqa: PLC0415 - slow to load
-        from mtls_ambassador.pki.authority import issuer_sha256  # noqa: PLC0415 - see above
+        from mtls_ambassador.flows.known_authorities import known_authorities  # noqa: PLC0415 - slow to load
 
-        pki = self.settings.pki_dir
-        known = [folder.read_public(pki / name).certificate for name in folder.names(pki)]
-        return {item.subject.rfc4514_string(): issuer_sha256(item) for item in (*known, *more)}
+        return known_authorities(self.settings.pki_dir, *more)
 
 
 @contextmanager
