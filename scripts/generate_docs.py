@@ -1,15 +1,20 @@
 """Writes the pages of docs/reference/ from the code; a test holds them equal."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 
 from mtls_ambassador.cli import group
 from mtls_ambassador.model.reason import Reason, Verdict
 from mtls_ambassador.settings.foreign import FOREIGN, Foreign
 from mtls_ambassador.settings.table import SETTINGS, Setting
+from mtls_ambassador.web.api import PREFIX
+from mtls_ambassador.web.api.openapi import document
+from mtls_ambassador.web.api.routes import ENDPOINTS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 WIDTH = 100
@@ -43,6 +48,33 @@ REASONS_INTRO = """\
 
 How an auth request can end. The code stands in the log (`reason`), in the metric
 `mtls_ambassador_auth_requests_total{reason="..."}`, in the audit, and in the error text the device gets and logs.
+"""
+API_INTRO = """\
+# Management API
+
+<!-- made by scripts/generate_docs.py: change src/mtls_ambassador/web/api/routes.py, then run `make docs` -->
+
+On the admin listener (`MTLS_ADMIN_LISTEN`), below `/api/v1`; [openapi.json](openapi.json) has every field, and the
+gateway itself gives it at `/api/v1/openapi.json`. An example:
+
+```
+curl -s 'http://127.0.0.1:9102/api/v1/devices?text=cam-0012'
+```
+
+A list has `items` and `next`; what follows is had by `after`. `next` is empty on the last page. Where no index can
+tell, a bounded number of rows is looked at: a page may then be short, or empty, and still have a `next`. Bodies are
+JSON of at most 1 MiB. Each answer has the header `X-MEN-RequestID`, the caller's own if it sent one. Every refusal is
+`{"error": "…", "request_id": "…"}`:
+
+| Status | Meaning |
+|---|---|
+| 400 | the request is not as declared; the field is named |
+| 401, 403 | nobody is logged in, or the scope is missing |
+| 404, 405 | there is no such thing or path, or no such method |
+| 409 | it conflicts with what is there, or names what is not; nothing was changed |
+| 413, 415 | the body is too long, or not JSON |
+| 422 | it is as declared and still cannot be, such as an `after` of another list; nothing was changed |
+| 500, 503 | the gateway's log has it; the store or a stream is not to be had now |
 """
 FOREIGN_INTRO = """\
 ## Settings of Mender's gateways that do not apply here
@@ -135,6 +167,30 @@ def reasons_page() -> str:
     return "\n".join(parts)
 
 
+def api_page() -> str:
+    """docs/reference/api.md."""
+    parts = [API_INTRO, "| Call | Scope | Meaning |", "|---|---|---|"]
+    parts += [f"| `{item.method} {PREFIX}{item.path}` | {item.scope.value} | {item.summary} |" for item in ENDPOINTS]
+    for item in ENDPOINTS:
+        fields = [*_fields(item.query), *_fields(item.body)]
+        if fields:
+            head = ["", f"## {item.method} {PREFIX}{item.path}", "", "| Field | Default | Meaning |", "|---|---|---|"]
+            parts += [*head, *fields]
+    return "\n".join(parts) + "\n"
+
+
+def _fields(kind: type[msgspec.Struct]) -> Iterator[str]:
+    schema = msgspec.json.schema_components([kind])[1][kind.__name__]
+    for name, field in schema["properties"].items():
+        default = "required" if name in schema.get("required", ()) else f"`{json.dumps(field.get('default'))}`"
+        yield f"| `{name}` | {default} | {field.get('description', '')} |"
+
+
+def api_document() -> str:
+    """docs/reference/openapi.json."""
+    return json.dumps(document(ENDPOINTS), indent=1, ensure_ascii=False) + "\n"
+
+
 def _help(title: str, command: click.Command, parent: click.Context | None) -> str:
     context = click.Context(
         command,
@@ -147,7 +203,13 @@ def _help(title: str, command: click.Command, parent: click.Context | None) -> s
     return f"## {title}\n\n```\n{command.get_help(context)}\n```\n"
 
 
-PAGES = {"settings.md": settings_page, "commands.md": commands_page, "reasons.md": reasons_page}
+PAGES = {
+    "settings.md": settings_page,
+    "commands.md": commands_page,
+    "reasons.md": reasons_page,
+    "api.md": api_page,
+    "openapi.json": api_document,
+}
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,10 +10,12 @@ from mtls_ambassador.model.certificate import Named
 from mtls_ambassador.model.denial import Denial
 from mtls_ambassador.model.device import Pin, PinState
 from mtls_ambassador.model.fleet_view import Contact, DeviceDetail, Event, SeenCertificate
-from mtls_ambassador.model.refusal import Refusal, RefusalKind
+from mtls_ambassador.model.refusal import Refusal
 from mtls_ambassador.store import denial_search, fleet_devices
 from mtls_ambassador.store.denial_tables import seen
 from mtls_ambassador.store.fleet_events import COLUMNS, as_event
+from mtls_ambassador.store.fleet_refusals import COLUMNS as REFUSAL
+from mtls_ambassador.store.fleet_refusals import as_refusal
 from mtls_ambassador.store.ledger_tables import contact, refusal
 from mtls_ambassador.store.pki_tables import certificate
 from mtls_ambassador.store.tables import audit, pin
@@ -23,7 +24,6 @@ MOST = 50
 """Certificates and keys of a device, the newest."""
 LAST = 20
 """Events and refusals."""
-_REFUSAL = [refusal.c[name if name != "number" else "id"] for name in Refusal.__dataclass_fields__]
 _CONTACT = [contact.c[name] for name in Contact.__dataclass_fields__]
 
 
@@ -105,11 +105,6 @@ def _refusals(connection: sa.Connection, identity_sha256: str, keys: set[str]) -
     found: dict[int, Refusal] = {}
     for column, values in ((refusal.c.identity_sha256, [identity_sha256]), (refusal.c.spki_sha256, sorted(keys))):
         for value in values:
-            chosen = sa.select(*_REFUSAL).where(column == value).order_by(refusal.c.id.desc()).limit(LAST)
-            found |= {row.id: _refusal(row) for row in connection.execute(chosen)}
+            chosen = sa.select(*REFUSAL).where(column == value).order_by(refusal.c.id.desc()).limit(LAST)
+            found |= {row.id: as_refusal(row) for row in connection.execute(chosen)}
     return tuple(found[number] for number in sorted(found, reverse=True)[:LAST])
-
-
-def _refusal(row: Sequence[Any]) -> Refusal:
-    first_at, at, kind, *rest = row
-    return Refusal(first_at, at, RefusalKind(kind), *rest)

@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mtls_ambassador import __version__
+from mtls_ambassador.web.api import add_api
 from mtls_ambassador.web.context import CONTEXT, Context
 from mtls_ambassador.web.page import add_page
 
@@ -51,4 +52,5 @@ def make_app(context: Context) -> web.Application:
     app.router.add_get("/metrics", show_metrics)
     app.router.add_get("/api/internal/v1/gateway/alive", live)
     add_page(app)
+    add_api(app)
     return app

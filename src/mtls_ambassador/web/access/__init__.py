@@ -6,9 +6,9 @@ from aiohttp import web
 
 from mtls_ambassador.model.operator import Operator, Scope
 
-OPERATOR = "operator"
+OPERATOR = web.RequestKey("operator", Operator)
 """Key of a request: the Operator, once the middleware of this package has let it through."""
-CSRF = "csrf"
+CSRF = web.RequestKey("csrf", str)
 """Key of a request: the token that a form of the page must send back as `csrf`."""
 
 
