@@ -5,6 +5,8 @@ import click
 from mtls_ambassador.cli.lazy import LazyGroup
 
 COMMANDS = {
+    "list": "List devices, or find some by any part of their texts.",
+    "show": "All that is known of one device.",
     "revoke": "Keep devices out: by identity, certificate, key, batch, dates or CA.",
     "restore": "Let devices in again.",
     "denials": "List what is denied.",

@@ -26,7 +26,7 @@ MOST = 500
 """Devices of a page."""
 LONGEST = 200
 """Characters of a text that is looked for."""
-SLICES = (1_000, 5_000, 15_000)
+SLICES = (1_000, 4_000, 8_000)
 """Rows looked at for one page at the most, in so many steps."""
 _TOP = 2**62
 _COLUMNS = (
