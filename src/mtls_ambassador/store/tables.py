@@ -18,7 +18,6 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
-    text,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -60,10 +59,24 @@ def _after_the_highest(element: _NextNumber, compiler: SQLCompiler, **given: obj
 
 
 @compiles(_NextNumber, "postgresql")
-def _of_the_sequence(element: _NextNumber, compiler: SQLCompiler, **given: object) -> str:
+def _of_the_sequence(element: ColumnElement[int], compiler: SQLCompiler, **given: object) -> str:
     del element, compiler, given
     return "nextval('device_number')"
 
+
+class _NumberOfOthers(ColumnElement[int]):
+    """What the database itself numbers a device by: on PostgreSQL a gateway of an older version may run beside."""
+
+    inherit_cache = True
+
+
+@compiles(_NumberOfOthers, "sqlite")
+def _none(element: _NumberOfOthers, compiler: SQLCompiler, **given: object) -> str:
+    del element, compiler, given
+    return "0"
+
+
+compiles(_NumberOfOthers, "postgresql")(_of_the_sequence)
 
 metadata = MetaData(
     naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"},
@@ -83,7 +96,7 @@ device = Table(
     Column("certificate_subject", Text, nullable=False, default=""),
     Column("enrolled_at", UtcTime, nullable=True),
     Column("updated_at", UtcTime, nullable=False),
-    Column("number", BigInteger, nullable=False, default=_NextNumber(), server_default=text("0")),
+    Column("number", BigInteger, nullable=False, default=_NextNumber(), server_default=_NumberOfOthers()),
     Index("uq_device_number", "number", unique=True),
     Index("ix_device_standing", "standing", "number"),
 )

@@ -32,6 +32,7 @@ def upgrade() -> None:
     op.execute(NUMBER)
     if connection.dialect.name == "postgresql":
         op.execute("SELECT setval('device_number', 1 + (SELECT count(*) FROM device))")
+        op.execute("ALTER TABLE device ALTER COLUMN number SET DEFAULT nextval('device_number')")
     op.create_index("uq_device_number", "device", ["number"], unique=True)
     op.create_index("ix_device_standing", "device", ["standing", "number"])
     op.create_index("ix_audit_event_id", "audit", ["event", "id"])
