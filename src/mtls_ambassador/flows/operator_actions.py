@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import sqlalchemy as sa
+
 from mtls_ambassador.flows.approvable_move import presented, refused_certificate, warn_of_effect
 from mtls_ambassador.flows.approve_move import Approved, approve_move
 from mtls_ambassador.flows.denial_journal import DenialJournal
@@ -17,6 +19,7 @@ from mtls_ambassador.flows.trust_files import read_authorities
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.operator import Operator
+from mtls_ambassador.model.reason import Reason, RefusedError
 from mtls_ambassador.pki.approvable import read_certificates
 from mtls_ambassador.settings import Settings
 from mtls_ambassador.store.database import Database, make_engine
@@ -80,14 +83,17 @@ class Actions:
         closes: bool = False,
         dry_run: bool,
     ) -> Denied:
-        """Keep devices out, all that is wanted or nothing. Raises FaultsError naming what was not found."""
+        """Keep devices out, all that is wanted or nothing.
+
+        Raises FaultsError naming what was not found, RefusedError STORE_FAILED for a fault of the database.
+        """
         order = Order(reason, self.by, self.now(), _clean(note), until, closes)
         return await self._apart(
             lambda database, journal, known: deny(database, journal, wanted, order, known, dry_run=dry_run)
         )
 
     async def restore(self, numbers: Sequence[int], wanted: Selection, note: str = "") -> Lifted:
-        """Let devices in again. Raises FaultsError naming what was not found."""
+        """Let devices in again. Raises as `revoke` does."""
         order = Order("unspecified", self.by, self.now(), _clean(note))
         return await self._apart(
             lambda database, journal, known: lift(database, journal, numbers, wanted, order, known)
@@ -102,6 +108,10 @@ class Actions:
         database = Database(make_engine(store))
         try:
             return work(database, DenialJournal(store.state_dir), known_authorities(store.pki_dir))
+        except AmbassadorError as error:
+            if isinstance(error.__cause__, sa.exc.SQLAlchemyError):
+                raise RefusedError(Reason.STORE_FAILED, str(error)[:200]) from error
+            raise
         finally:
             database.close()
 

@@ -5,7 +5,7 @@ the page may then have fewer devices than asked for, or none, and still a `next`
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -67,18 +67,38 @@ def with_serial(connection: sa.Connection, serial: int) -> list[str]:
 
 def _find(connection: sa.Connection, query: DeviceQuery, before: int) -> tuple[list[_Row], int]:
     """Rows, and the number below which there may be more; 0 for none."""
-    chosen = sa.select(*_COLUMNS).where(*_conditions(query)).order_by(device.c.number.desc()).limit(query.limit + 1)
+    chosen = sa.select(*_COLUMNS).where(*_conditions(query)).limit(query.limit + 1)
+    newest = chosen.order_by(device.c.number.desc())
+    if not (query.text or query.silent_since):
+        return _cut(list(connection.execute(newest.where(device.c.number < before))), query.limit, 0)
     is_indexed = len(query.text) >= search.PIECE and has_index(connection)
-    is_planned = is_indexed and connection.dialect.name == "postgresql"
-    if is_planned or not (query.text or query.silent_since):
-        return _cut(list(connection.execute(chosen.where(device.c.number < before))), query.limit, 0)
+    if not (is_indexed and connection.dialect.name == "postgresql"):
+        return _in_slices(connection, query, newest, before, by_index=is_indexed)
+    # What many have is found among the newest. PostgreSQL's planner takes what few have for something that many have,
+    # and would walk all devices in their order for it: the sum keeps it from that order, and so leaves it the index.
+    rows, rest = _in_slices(connection, query, newest, before, by_index=False, slices=SLICES[:2])
+    if len(rows) == query.limit or not rest:
+        return rows, rest
+    by_index = chosen.where(device.c.number < before).order_by((device.c.number + 0).desc())
+    return _cut(list(connection.execute(by_index)), query.limit, 0)
+
+
+def _in_slices(
+    connection: sa.Connection,
+    query: DeviceQuery,
+    newest: sa.Select[Any],
+    before: int,
+    *,
+    by_index: bool,
+    slices: Sequence[int] = (),
+) -> tuple[list[_Row], int]:
     rows: list[_Row] = []
-    for size in SLICES:
-        looked_at = search.step(query, before, size, by_index=is_indexed).subquery()
+    for size in slices or SLICES:
+        looked_at = search.step(query, before, size, by_index=by_index).subquery()
         lowest, count = connection.execute(sa.select(sa.func.min(looked_at.c.number), sa.func.count())).one()
         floor = lowest if count == size else 0
-        within = chosen.where(device.c.number >= floor, device.c.number < before)
-        if is_indexed:
+        within = newest.where(device.c.number >= floor, device.c.number < before)
+        if by_index:
             within = within.where(search.indexed(query, floor, before))
         rows += connection.execute(within)
         before = floor

@@ -175,6 +175,17 @@ def test_where_no_index_can_tell_a_page_ends_after_a_bounded_number_of_rows(
     assert numbers(fleet, text="1,", limit=1) == [21, 11, 1]
 
 
+@pytest.mark.parametrize("limit", [1, 4, 50])
+@pytest.mark.parametrize("text", ["camera-000", "camera-0003", "Camera", "nothing has this"])
+def test_what_few_have_is_found_behind_what_is_looked_at_first(
+    fleet: Database, monkeypatch: pytest.MonkeyPatch, text: str, limit: int
+) -> None:
+    expected = numbers(fleet, text=text)
+    monkeypatch.setattr(fleet_devices, "SLICES", (2, 5, 5))
+    assert numbers(fleet, text=text, limit=limit) == expected
+    assert len(expected) == {"camera-000": 9, "camera-0003": 1, "Camera": 30}.get(text, 0)
+
+
 def test_a_store_whose_database_refuses_the_index_is_searched_too(fleet: Database) -> None:
     is_sqlite = fleet.engine.dialect.name == "sqlite"
     with fleet.transaction() as connection:

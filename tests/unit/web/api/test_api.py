@@ -132,10 +132,12 @@ async def test_a_fault_inside_tells_nothing(api: Client) -> None:
 
 async def test_a_store_that_fails_is_told(api: Client) -> None:
     with api.context.database.transaction() as connection:
-        connection.exec_driver_sql("DROP TABLE contact")
-    status, found = await api.ask("GET", "/devices")
-    assert status == 503
-    assert "contact" in found["error"]
+        for table in ("contact", "denial"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+    for method, path, body in (("GET", "/devices", None), ("POST", "/denials", {"serials": ["4f"]})):
+        status, found = await api.ask(method, path, json=body)
+        assert status == 503
+        assert "no such table" in found["error"]
 
 
 async def test_every_device_once_page_after_page(api: Client) -> None:
