@@ -1,6 +1,6 @@
 """A browser without a screen for the admin listener: the real application on a real port, asked over HTTP."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -8,7 +8,13 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
+from mtls_ambassador.model.operator import Operator, Scope
+from mtls_ambassador.web.access import CSRF, OPERATOR
+from mtls_ambassador.web.admin import make_app
+from mtls_ambassador.web.context import Context
 from mtls_ambassador.web.service import serving
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,20 @@ class Browser:
         data = fields or None
         async with self.session.request(method, f"{self.url}{path}", data=data, allow_redirects=False) as answer:
             return Shown(answer.status, answer.headers, await answer.text())
+
+
+def page_app(context: Context, scope: Scope = Scope.WRITE) -> web.Application:
+    """The application, and everybody is an operator of that scope."""
+
+    @web.middleware
+    async def everybody(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[OPERATOR] = Operator("marta", scope, "loopback")
+        request[CSRF] = "csrf"
+        return await handler(request)
+
+    app = make_app(context)
+    app.middlewares.append(everybody)
+    return app
 
 
 @asynccontextmanager

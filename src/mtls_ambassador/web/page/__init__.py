@@ -16,6 +16,13 @@ ROUTES = (
     ("GET", "/", "overview", "show"),
     ("GET", "/assets/{name}", "assets", "serve"),
     ("GET", "/live", "live", "stream"),
+    ("GET", "/devices", "devices", "show_list"),
+    ("GET", "/devices/{identity:[0-9a-f]{64}}", "devices", "show_one"),
+    ("GET", "/refusals", "lists", "refusals"),
+    ("GET", "/certificates", "lists", "certificates"),
+    ("GET", "/batches", "lists", "batches"),
+    ("GET", "/denials", "lists", "denials"),
+    ("GET", "/events", "lists", "events"),
     ("GET", "/settings", "settings_in_force", "show"),
 )
 """Method, path, module of this package, function in it."""

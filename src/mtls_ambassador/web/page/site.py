@@ -10,13 +10,12 @@ from mtls_ambassador import __version__
 from mtls_ambassador.model.operator import Operator, Scope
 from mtls_ambassador.web.access import CSRF, OPERATOR
 from mtls_ambassador.web.context import CONTEXT
-from mtls_ambassador.web.page import assets, charts, texts
+from mtls_ambassador.web.page import assets, causes, charts, query, texts
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
     ("/", "Overview"),
     ("/devices", "Devices"),
-    ("/why", "Why?"),
     ("/refusals", "Refusals"),
     ("/certificates", "Certificates"),
     ("/batches", "Batches"),
@@ -64,7 +63,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals.update(navigation=NAVIGATION, assets=assets.urls(), version=__version__, draw=charts.draw)
+    made.globals.update(navigation=NAVIGATION, assets=assets.urls(), version=__version__)
+    made.globals.update(draw=charts.draw, link=query.link, cause=causes.words, where=causes.where)
     filters = texts.isolated, texts.visible, texts.number, texts.short, texts.copyable, texts.stamp
     made.filters.update({function.__name__: function for function in filters})
     return made
