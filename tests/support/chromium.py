@@ -16,7 +16,7 @@ PHONE = (390, 844)
 DESK = (1280, 800)
 
 
-@dataclass(slots=True)
+@dataclass
 class Tab:
     """A page, and what was wrong with it."""
 
