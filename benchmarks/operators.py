@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import datetime as dt
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -193,5 +192,4 @@ async def get(session: aiohttp.ClientSession, path: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    os.nice(5)
     raise SystemExit(main())

@@ -11,6 +11,7 @@ from mtls_ambassador.model.errors import UsageError
 from mtls_ambassador.model.fleet_view import CertificateRow, Page
 from mtls_ambassador.store import cursor
 from mtls_ambassador.store.certificates import Status
+from mtls_ambassador.store.fleet_batches import VOID
 from mtls_ambassador.store.pki_tables import certificate, revocation
 
 MOST = 500
@@ -147,7 +148,7 @@ def _ranges(connection: sa.Connection, query: CertificateQuery) -> Iterator[sa.C
     if query.batch_id is not None:
         yield certificate.c.batch_id == query.batch_id
         if query.status != Status.VOID.value:
-            yield certificate.c.status != "void"
+            yield certificate.c.status != VOID
     if query.name:
         yield certificate.c.name >= query.name
         if connection.dialect.name == "sqlite":  # PostgreSQL's order is that of a language, in which this may be lower

@@ -5,7 +5,7 @@ the page may then have fewer devices than asked for, or none, and still a `next`
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,7 +26,7 @@ MOST = 500
 """Devices of a page."""
 LONGEST = 200
 """Characters of a text that is looked for."""
-SLICES = (1_000, 4_000, 8_000)
+SLICES = (1_000, 4_000)
 """Rows looked at for one page at the most, in so many steps."""
 _TOP = 2**62
 _COLUMNS = (
@@ -76,7 +76,7 @@ def _find(connection: sa.Connection, query: DeviceQuery, before: int) -> tuple[l
         return _in_slices(connection, query, newest, before, by_index=is_indexed)
     # What many have is found among the newest. PostgreSQL's planner takes what few have for something that many have,
     # and would walk all devices in their order for it: the sum keeps it from that order, and so leaves it the index.
-    rows, rest = _in_slices(connection, query, newest, before, by_index=False, slices=SLICES[:2])
+    rows, rest = _in_slices(connection, query, newest, before, by_index=False)
     if len(rows) == query.limit or not rest:
         return rows, rest
     by_index = chosen.where(device.c.number < before).order_by((device.c.number + 0).desc())
@@ -90,10 +90,9 @@ def _in_slices(
     before: int,
     *,
     by_index: bool,
-    slices: Sequence[int] = (),
 ) -> tuple[list[_Row], int]:
     rows: list[_Row] = []
-    for size in slices or SLICES:
+    for size in SLICES:
         looked_at = search.step(query, before, size, by_index=by_index).subquery()
         lowest, count = connection.execute(sa.select(sa.func.min(looked_at.c.number), sa.func.count())).one()
         floor = lowest if count == size else 0
