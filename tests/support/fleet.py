@@ -65,7 +65,8 @@ class Fleet:
     def identity(self, place: int, name: str) -> str:
         """Canonical, as Mender has it."""
         mac = f"52:54:00:7a:{place >> 8:02x}:{place & 255:02x}"
-        return json.dumps({"mac": mac} if name.startswith("cam-") else {"mac": mac, "name": name}, ensure_ascii=False)
+        known = {"mac": mac} if name.startswith("cam-") else {"mac": mac, "name": name}
+        return json.dumps(known, ensure_ascii=False, separators=(",", ":"))
 
     def _device(self, connection: sa.Connection, place: int, name: str) -> None:
         identity, serial = self.identity(place, name), int(_hash(f"serial {place}")[:32], 16)

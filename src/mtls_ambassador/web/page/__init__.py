@@ -18,6 +18,11 @@ ROUTES = (
     ("GET", "/live", "live", "stream"),
     ("GET", "/devices", "devices", "show_list"),
     ("GET", "/devices/{identity:[0-9a-f]{64}}", "devices", "show_one"),
+    *(
+        (method, f"/devices/{{identity:[0-9a-f]{{64}}}}/{action}", "actions", action)
+        for action in ("revoke", "restore", "approve")
+        for method in ("GET", "POST")
+    ),
     ("GET", "/refusals", "lists", "refusals"),
     ("GET", "/certificates", "lists", "certificates"),
     ("GET", "/batches", "lists", "batches"),

@@ -27,6 +27,7 @@ MESSAGES = {
     "approved": "The identity now belongs to that certificate, from the device's next auth request on.",
     "revoked": "Denied. It is in force on every gateway of this database within a second.",
     "restored": "Restored. The device may come in again, from its next call on.",
+    "still": "Restored, but something else still keeps the device out: see below.",
     "nothing": "Nothing had to be changed.",
 }
 """What a redirect after an action may say, by its code: never a text from the address itself."""
