@@ -30,6 +30,8 @@ from mtls_ambassador.store.certificates import Issued, Reservation
 from mtls_ambassador.store.database import Database
 from mtls_ambassador.store.fleet_certificates import CertificateQuery
 from mtls_ambassador.store.fleet_events import EventQuery
+from mtls_ambassador.store.fleet_refusals import tallies_by_day
+from mtls_ambassador.store.ledger_tables import tally
 
 NOW = dt.datetime(2026, 11, 28, 6, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -195,3 +197,22 @@ def test_counts(site: Database) -> None:
 def test_what_cannot_be_is_named(database: Database, read: Callable[[sa.Connection], object]) -> None:
     with database.snapshot() as connection, pytest.raises(UsageError, match=r"limit|status|after"):
         read(connection)
+
+
+def test_hours_are_added_up_for_each_day(database: Database) -> None:
+    begin = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+    rows = [
+        {"step": 3600, "at": begin + dt.timedelta(hours=hour), "kind": "handshakes", "name": name, "count": count}
+        for hour, name, count in ((0, "expired", 1), (23, "expired", 2), (23, "revoked", 5), (24, "expired", 4))
+    ]
+    rows.append({"step": 60, "at": begin, "kind": "handshakes", "name": "expired", "count": 100})
+    rows.append({"step": 3600, "at": begin, "kind": "calls", "name": "", "count": 100})
+
+    with database.transaction() as connection:
+        connection.execute(sa.insert(tally), rows)
+        found = tallies_by_day(connection, "handshakes", begin, begin + dt.timedelta(days=30))
+    assert found == [
+        (begin, "expired", 3),
+        (begin, "revoked", 5),
+        (begin + dt.timedelta(days=1), "expired", 4),
+    ]

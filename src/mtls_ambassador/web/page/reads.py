@@ -91,8 +91,9 @@ async def numbers(context: Context, span: Range) -> tuple[FleetCounts, dict[str,
 
     def work(connection: sa.Connection) -> tuple[FleetCounts, dict[str, list[Count]]]:
         counts = fleet_counts.count(connection, now)
-        series = {kind: fleet_refusals.tallies(connection, kind, begin, end, span.stored) for kind in COUNTED}
-        return counts, series
+        if span.step == fleet_refusals.DAY:
+            return counts, {kind: fleet_refusals.tallies_by_day(connection, kind, begin, end) for kind in COUNTED}
+        return counts, {kind: fleet_refusals.tallies(connection, kind, begin, end, span.stored) for kind in COUNTED}
 
     return await context.database.read(work)
 
