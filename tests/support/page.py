@@ -9,7 +9,8 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from mtls_ambassador.model.operator import Operator, Scope
-from mtls_ambassador.web.access import CSRF, OPERATOR
+from mtls_ambassador.web.access import OPERATOR
+from mtls_ambassador.web.access.gate import GATE
 from mtls_ambassador.web.admin import make_app
 from mtls_ambassador.web.context import Context
 from mtls_ambassador.web.service import serving
@@ -48,15 +49,16 @@ class Browser:
 
 
 def page_app(context: Context, scope: Scope = Scope.WRITE) -> web.Application:
-    """The application, and everybody is an operator of that scope."""
+    """The application with its gate, and whom that lets through is an operator of that scope."""
 
     @web.middleware
     async def everybody(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request[OPERATOR] = Operator("marta", scope, "loopback")
-        request[CSRF] = "csrf"
+        if OPERATOR in request:
+            request[OPERATOR] = Operator("marta", scope, "loopback")
         return await handler(request)
 
     app = make_app(context)
+    app[GATE].csrf = "csrf"
     app.middlewares.append(everybody)
     return app
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "check": "Check every setting, file and the upstream server, one line each.",
     "status": "Ask a running gateway how it is.",
     "device": "What an operator does about one device.",
+    "admin": "Who may use the operator page and the management API.",
     "pki": "CAs, certificates for the gateway and the devices, revocation, records.",
     "image": "Keys, certificates and mender.conf in disk images.",
     "demo": "Show the whole story on this machine: certificates, gateway, devices accepted.",

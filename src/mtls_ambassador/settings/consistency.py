@@ -29,7 +29,21 @@ def consistency_faults(values: Mapping[str, Any], origins: Mapping[str, str], br
             f"{_origin(origins, 'listen', 'MTLS_LISTEN')} ({listen}) and "
             f"{_origin(origins, 'admin_listen', 'MTLS_ADMIN_LISTEN')} ({admin}) need different ports"
         )
-    return faults
+    return faults + _admin_faults(values, origins)
+
+
+def _admin_faults(values: Mapping[str, Any], origins: Mapping[str, str]) -> list[str]:
+    """Settings of the admin listener that go together."""
+    pairs = (
+        ("admin_certificate", "MTLS_ADMIN_TLS_CERT", "admin_key", "MTLS_ADMIN_TLS_KEY"),
+        ("admin_user_header", "MTLS_ADMIN_USER_HEADER", "admin_proxies", "MTLS_ADMIN_PROXIES"),
+    )
+    return [
+        f"{origins[given]}: goes with {name}, which is not set"
+        for one, one_name, other, other_name in pairs
+        for given, missing, name in ((one, other, other_name), (other, one, one_name))
+        if given in values and missing not in values
+    ]
 
 
 def _credential_faults(values: Mapping[str, Any], origins: Mapping[str, str]) -> list[str]:
@@ -69,10 +83,10 @@ def consistency_warnings(values: Mapping[str, Any], origins: Mapping[str, str]) 
         )
     if binding is not None and binding.mode is BindingMode.OFF:
         warnings.append(f"{origins['identity_binding']}: off: any certified device may claim any identity")
-    if isinstance(admin, Listen) and not _is_loopback(admin.host):
+    if isinstance(admin, Listen) and not _is_loopback(admin.host) and "admin_certificate" not in values:
         warnings.append(
-            f"{origins['admin_listen']}: {admin} can be reached from other machines and has no login; let a firewall "
-            "or network policy keep everyone but operators away"
+            f"{origins['admin_listen']}: {admin} can be reached from other machines without TLS: page and API are off,"
+            " metrics and health can be read by all; set MTLS_ADMIN_TLS_CERT, MTLS_ADMIN_TLS_KEY and MTLS_ADMIN_USERS"
         )
     return warnings
 

@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mtls_ambassador import __version__
+from mtls_ambassador.web.access.gate import GATE, LARGEST_BODY, add_gate
 from mtls_ambassador.web.api import add_api
 from mtls_ambassador.web.context import CONTEXT, Context
 from mtls_ambassador.web.page import add_page
@@ -31,7 +32,7 @@ def make_app(context: Context) -> web.Application:
 
     async def health(request: web.Request) -> web.Response:
         del request
-        state, given = await context.readiness(), context.inputs()
+        state, given = await context.readiness(), [*context.inputs(), *app[GATE].inputs()]
         word = "not ready" if not state.is_ready else "degraded" if any(item.fault for item in given) else "ok"
         answer = {"status": word, "ready": state.is_ready, "parts": state.parts, "inputs": list(map(asdict, given))}
         status = HTTPStatus.OK if state.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
@@ -44,7 +45,7 @@ def make_app(context: Context) -> web.Application:
         body = generate_latest(context.metrics.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application()
+    app = web.Application(client_max_size=LARGEST_BODY)
     app[CONTEXT] = context
     app.router.add_get("/health", health)
     app.router.add_get("/health/live", live)
@@ -53,4 +54,5 @@ def make_app(context: Context) -> web.Application:
     app.router.add_get("/api/internal/v1/gateway/alive", live)
     add_page(app)
     add_api(app)
+    add_gate(app)
     return app

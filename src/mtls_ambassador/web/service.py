@@ -30,6 +30,7 @@ from mtls_ambassador.settings import BindingMode, Listen, Settings
 from mtls_ambassador.settings.load import Loaded
 from mtls_ambassador.store.database import Database, open_database
 from mtls_ambassador.web import admin, decision
+from mtls_ambassador.web.access.tls import AdminTls, admin_tls
 from mtls_ambassador.web.context import Context, Readiness
 from mtls_ambassador.web.metrics import Metrics
 
@@ -48,7 +49,7 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
     """
     settings = loaded.settings
     draining, ended = _signals()
-    metrics = Metrics()
+    metrics, tls = Metrics(), admin_tls(settings)
     with open_database(settings.store) as database:
         async with MenderClient.open(settings) as mender:
             denied = DeniedCertificates(paths.denied)
@@ -71,9 +72,9 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
                 serving(decision.make_app(enrol, metrics)) as decision_runner,
                 asyncio.TaskGroup() as tasks,
             ):
-                await _listen(admin_runner, settings.admin_listen, "MTLS_ADMIN_LISTEN")
+                await _listen(admin_runner, settings.admin_listen, "MTLS_ADMIN_LISTEN", tls)
                 await _listen_on_socket(decision_runner, paths.decision_socket)
-                watching = [tasks.create_task(each.keep()) for each in (watch, credentials)]
+                watching = [tasks.create_task(each.keep()) for each in (watch, credentials, tls) if each is not None]
                 await ended.wait()
                 for task in watching:
                     task.cancel()
@@ -126,9 +127,10 @@ async def serving(app: web.Application) -> AsyncIterator[web.AppRunner]:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, listen: Listen, setting: str) -> None:
+async def _listen(runner: web.AppRunner, listen: Listen, setting: str, tls: AdminTls | None) -> None:
+    context = tls.context if tls else None
     try:
-        await web.TCPSite(runner, listen.host or None, listen.port).start()
+        await web.TCPSite(runner, listen.host or None, listen.port, ssl_context=context).start()
     except OSError as error:
         raise AmbassadorError(f"{setting}: cannot listen on {listen}: {error.strerror}") from error
 

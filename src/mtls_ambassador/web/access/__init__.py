@@ -12,6 +12,15 @@ CSRF = web.RequestKey("csrf", str)
 """Key of a request: the token that a form of the page must send back as `csrf`."""
 
 
+async def form_of(request: web.Request) -> dict[str, str]:
+    """The texts of a form; files are none. Raises HTTPBadRequest when it cannot be read, HTTPRequestEntityTooLarge."""
+    try:
+        sent = await request.post()
+    except ValueError as error:  # of multipart without a boundary, of an unknown charset
+        raise web.HTTPBadRequest(text="The form cannot be read.") from error
+    return {name: value for name, value in sent.items() if isinstance(value, str)}
+
+
 def operator_of(request: web.Request) -> Operator:
     """Who asks. Fails closed: raises HTTPUnauthorized for a request that no middleware has let through."""
     found = request.get(OPERATOR)

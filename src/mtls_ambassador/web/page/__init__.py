@@ -12,9 +12,13 @@ from mtls_ambassador.web.page.errors import as_page
 from mtls_ambassador.web.page.live import STREAMS, end_streams
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+LOGIN = "mtls_ambassador.web.access.login"
 ROUTES = (
     ("GET", "/", "overview", "show"),
     ("GET", "/assets/{name}", "assets", "serve"),
+    ("GET", "/login", LOGIN, "show"),
+    ("POST", "/login", LOGIN, "log_in"),
+    ("POST", "/logout", LOGIN, "log_out"),
     ("GET", "/live", "live", "stream"),
     ("GET", "/devices", "devices", "show_list"),
     ("GET", "/devices/{identity:[0-9a-f]{64}}", "devices", "show_one"),
@@ -30,7 +34,7 @@ ROUTES = (
     ("GET", "/events", "lists", "events"),
     ("GET", "/settings", "settings_in_force", "show"),
 )
-"""Method, path, module of this package, function in it."""
+"""Method, path, module (of this package where it has no dot), function in it."""
 
 
 def add_page(app: web.Application) -> None:
@@ -44,7 +48,7 @@ def add_page(app: web.Application) -> None:
 
 def _lazy(module: str, function: str) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        found: Handler = getattr(import_module(f"{__name__}.{module}"), function)
+        found: Handler = getattr(import_module(module if "." in module else f"{__name__}.{module}"), function)
         return await found(request)
 
     return handle

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.revocation import RevocationReason
+from mtls_ambassador.web.access import form_of
 
 REASONS = tuple(item.value for item in RevocationReason if item is not RevocationReason.REMOVE_FROM_CRL)
 LONGEST = 64 * 1024
@@ -15,8 +16,7 @@ LONGEST = 64 * 1024
 
 async def fields(request: web.Request) -> Mapping[str, str]:
     """The texts of a form, the first of each name; files are none. Raises AmbassadorError when one is too long."""
-    sent = await request.post()
-    texts = {name: value for name, value in sent.items() if isinstance(value, str)}
+    texts = await form_of(request)
     long = next((name for name, value in texts.items() if len(value) > LONGEST), None)
     if long is not None:
         raise AmbassadorError(f"{long[:40]}: at most {LONGEST} characters")
