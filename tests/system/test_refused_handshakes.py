@@ -14,7 +14,7 @@ from support.upstream import Upstream
 
 CASES: dict[str, tuple[Callable[[Pki], Files | None], str]] = {
     "none": (lambda _: None, "no certificate"),
-    "another CA": (lambda pki: pki.stranger(), "of another CA"),
+    "another CA": (lambda pki: pki.stranger(), "of a CA that the gateway does not know"),
     "expired": (lambda pki: pki.device("old", dates=validity(-9, -1)), "has expired"),
     "not yet valid": (lambda pki: pki.device("new", dates=validity(1, 9)), "not valid yet"),
 }

@@ -20,6 +20,8 @@ HANDSHAKE_KEY = "refused_handshake"
 """The key by which a line of Envoy's standard output is known as a refused handshake."""
 DENIED_KEY = "denied_call"
 """The same of a call that the denylist refused."""
+CONNECTION_KEY = "connection"
+"""The same of a connection that has ended, whose handshake was good; its value is nothing."""
 
 FORGEABLE = (
     "x-forwarded-.*|forwarded|x-real-ip|x-client-ip|true-client-ip|x-envoy-.*|client-cert|client-cert-chain"
@@ -51,7 +53,7 @@ def devices(
         "address": {"socket_address": _address(settings, machine)},
         "per_connection_buffer_limit_bytes": limits.connection_buffer_kb * 1024,
         "filter_chains": [chain],
-        "access_log": [_refused_handshakes()],
+        "access_log": [_refused_handshakes(), _connections()],
     }
 
 
@@ -142,16 +144,25 @@ def _router() -> dict[str, Any]:
 
 
 def _refused_handshakes() -> dict[str, Any]:
-    """One JSON line on standard output per handshake that failed; none for any other connection."""
-    only = {
-        "name": "failed",
-        "typed_config": {
-            "@type": f"{TYPES}.access_loggers.filters.cel.v3.ExpressionFilter",
-            "expression": "connection.transport_failure_reason != ''",
-        },
+    """One JSON line on standard output per handshake that failed."""
+    fields = {
+        HANDSHAKE_KEY: "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+        "certificate": "%DOWNSTREAM_PEER_CERT%",
     }
-    reason = {HANDSHAKE_KEY: "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%"}
-    return _to_stdout("handshakes", {"extension_filter": only}, reason)
+    return _to_stdout("handshakes", _if("connection.transport_failure_reason != ''"), fields)
+
+
+def _connections() -> dict[str, Any]:
+    """One JSON line per connection that has ended, however many calls it had: who was there, and when last.
+
+    One without a certificate ended before its handshake failed: the other side hung up.
+    """
+    return _to_stdout("connections", _if("!has(connection.transport_failure_reason)"), {CONNECTION_KEY: ""})
+
+
+def _if(expression: str) -> dict[str, Any]:
+    kind = f"{TYPES}.access_loggers.filters.cel.v3.ExpressionFilter"
+    return {"extension_filter": {"name": "if", "typed_config": {"@type": kind, "expression": expression}}}
 
 
 def _denied_calls() -> dict[str, Any]:
@@ -167,6 +178,8 @@ def _to_stdout(name: str, only: dict[str, Any], reason: dict[str, str]) -> dict[
         "serial": "%DOWNSTREAM_PEER_SERIAL%",
         "subject": "%DOWNSTREAM_PEER_SUBJECT%",
         "issuer": "%DOWNSTREAM_PEER_ISSUER%",
+        "fingerprint": "%DOWNSTREAM_PEER_FINGERPRINT_256%",
+        "tls": "%DOWNSTREAM_TLS_VERSION%",
     }
     return {
         "name": name,

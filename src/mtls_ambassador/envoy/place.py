@@ -54,6 +54,11 @@ class RuntimePaths:
         return self.directory / "admin.sock"
 
     @property
+    def observations(self) -> Path:
+        """Where the decision service takes what Envoy says of connections."""
+        return self.directory / "observed.sock"
+
+    @property
     def decision_socket(self) -> Path:
         """Where the decision service listens."""
         return self.directory / "decision.sock"

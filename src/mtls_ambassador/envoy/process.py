@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from mtls_ambassador.envoy.place import RuntimePaths
 from mtls_ambassador.model.errors import AmbassadorError
@@ -73,6 +74,12 @@ class Admin:
         """Device connections open now, on the listener whose statistics have this prefix."""
         _, body = await self._call("GET", f"/stats?filter=^http\\.{listener}\\.downstream_cx_active$")
         return sum(int(value) for _, value in _GAUGE.findall(body))
+
+    async def counters(self, names: Collection[str]) -> dict[str, int]:
+        """Those of Envoy's counters that there are, since it started."""
+        pattern = "|".join(re.escape(name) for name in names)
+        _, body = await self._call("GET", f"/stats?filter=^({quote(pattern)})$")
+        return {name.decode(): int(value) for name, value in _GAUGE.findall(body)}
 
     async def _call(self, method: str, path: str) -> tuple[int, bytes]:
         try:

@@ -16,6 +16,7 @@ from mtls_ambassador.decide.enrol import Rules, Step, first_step, refuse_binding
 from mtls_ambassador.flows.admit_at_mender import Admission, Admitted
 from mtls_ambassador.flows.denied_certificates import DeniedCertificates
 from mtls_ambassador.flows.keyed_lock import Gate, KeyedLock
+from mtls_ambassador.flows.ledger import Ledger
 from mtls_ambassador.mender.client import MenderClient
 from mtls_ambassador.mender.messages import read_auth_request
 from mtls_ambassador.mender.transport import Answer
@@ -91,6 +92,8 @@ class EnrolDevice:
         self._denied = denied
         self._locks = KeyedLock()
         self._gate = Gate(limits.enrol_concurrency, limits.enrol_queue)
+        self.ledger = Ledger(now)
+        """Where every outcome is counted; whoever keeps one puts it here."""
         self._time_limit = 3 * limits.upstream_timeout
 
     async def __call__(self, call: AuthCall) -> Outcome:
@@ -170,6 +173,10 @@ class EnrolDevice:
             identity=request.identity.canonical[:LOGGED],
             serial=certificate.serial_hex,
             address=call.address,
+            request_id=call.request_id,
+        )
+        self.ledger.decided(
+            _entry(self._now(), call, _Seen(certificate, request), admitted.reason, ""), admitted.reason
         )
         return Outcome(admitted.reason, answer=admitted.answer)
 
@@ -269,8 +276,13 @@ class EnrolDevice:
             devices.pin_key(connection, request.identity, certificate, PinState.HELD, now)
 
     async def _audit_refusal(self, call: AuthCall, seen: _Seen, outcome: Outcome) -> None:
-        """A refusal stands even when it cannot be written down; the log then has it alone."""
+        """A refusal stands even when it cannot be written down; the log then has it alone.
+
+        Whoever is refused may ask again and again: within a minute, more of the same is counted in the ledger alone.
+        """
         entry = _entry(self._now(), call, seen, outcome.reason, outcome.detail)
+        if not self.ledger.decided(entry, outcome.reason):
+            return
         log.warning(
             "device refused" if outcome.reason.verdict is Verdict.REFUSED else "device told to come again",
             reason=outcome.reason.code,

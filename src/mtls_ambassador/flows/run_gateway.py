@@ -20,6 +20,7 @@ from mtls_ambassador.envoy.render import device_connections
 from mtls_ambassador.flows import envoy_lines, machine
 from mtls_ambassador.flows.children import Child
 from mtls_ambassador.flows.keep_current import KeepCurrent
+from mtls_ambassador.flows.observation_link import ObservationLink
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.settings import Settings
 
@@ -90,6 +91,7 @@ class _Gateway:
         self._began = began
         self._admin = process.Admin(paths.admin_socket)
         envoy_log = envoy_lines.EnvoyLog()
+        self._link = ObservationLink(paths.observations)
         self._service = Child(
             "the decision service", [*service, "--runtime", str(paths.directory)], self._service_accepts
         )
@@ -98,7 +100,7 @@ class _Gateway:
             process.arguments(settings, paths, machine.cores()),
             self._admin.is_ready,
             environ=process.environment(os.environ),
-            on_output=envoy_lines.RefusalLog(_later).read,
+            on_output=envoy_lines.RefusalLog(_later, self._link.send).read,
             on_error=envoy_log.read,
             last_words=envoy_log.last_error,
         )
@@ -124,9 +126,10 @@ class _Gateway:
         if stop.asked.is_set():
             return
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._current.keep())
+            watching = [tasks.create_task(each.keep()) for each in (self._current, self._link)]
             await self._envoy.keep_running()
-            watching.cancel()
+            for task in watching:
+                task.cancel()
 
     async def _begin(self) -> None:
         machine.require_port(self._settings.listen, "MTLS_LISTEN")

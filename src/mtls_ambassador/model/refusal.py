@@ -90,12 +90,6 @@ class HandshakeCause(Enum):
         "plain HTTP on the TLS port",
         "`ServerURL` on the device must begin with https://; or a health check asks the wrong port.",
     )
-    NOT_TLS = (
-        "not-tls",
-        ("WRONG_VERSION_NUMBER", "BAD_PACKET_LENGTH", "UNEXPECTED_MESSAGE"),
-        "what came is not TLS",
-        "A port scan, or a proxy that speaks its own protocol in front.",
-    )
     SERVER_CA_UNKNOWN = (
         "server-ca-unknown",
         ("ALERT_UNKNOWN_CA",),
@@ -110,9 +104,23 @@ class HandshakeCause(Enum):
     )
     SERVER_REFUSED = (
         "server-refused",
-        ("ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE_UNKNOWN", "ALERT_UNSUPPORTED_CERTIFICATE", "ALERT_ACCESS_DENIED"),
+        (
+            "ALERT_BAD_CERTIFICATE",
+            "ALERT_CERTIFICATE_UNKNOWN",
+            "ALERT_UNSUPPORTED_CERTIFICATE",
+            "ALERT_ACCESS_DENIED",
+            # OpenSSL sends its alert unencrypted in TLS 1.3 where it refuses the server's certificate (tried: 3.0), so
+            # that its words cannot be read here.
+            "DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
+        ),
         "the device refuses the gateway's server certificate",
-        "A clock of 1970 finds it not yet valid; or `ServerURL` has a name that the certificate lacks.",
+        "Its clock is wrong (in 1970 no certificate is valid yet), `ServerURL` has another name, or it lacks the CA.",
+    )
+    NOT_TLS = (
+        "not-tls",
+        ("WRONG_VERSION_NUMBER", "BAD_PACKET_LENGTH", "UNEXPECTED_MESSAGE"),
+        "what came is not TLS",
+        "A port scan, or a proxy that speaks its own protocol in front.",
     )
     HUNG_UP = (
         "hung-up",

@@ -10,6 +10,7 @@ from mtls_ambassador.store.chain import GENESIS, NAMES, Head, hold_head, move_he
 from mtls_ambassador.store.tables import audit, audit_head
 
 PAGE = 1000
+REWRITTEN = "row {} is not the one that was noted: the audit was rewritten"
 _INSERT = sa.insert(audit)
 _LENGTHS = {column.name: getattr(column.type, "length", None) or 1024 for column in audit.c}
 
@@ -95,14 +96,21 @@ def verify(connection: sa.Connection, anchors: Sequence[Head] = ()) -> AuditVerd
     end = _read_head(connection)
     if end is None:
         return AuditVerdict(0, Head(0, GENESIS), "the head of the audit is missing")
-    noted = {anchor.last_id: anchor for anchor in anchors}
-    at, rows = Head(0, GENESIS), 0
+    at = _read_begin(connection)
+    noted = {anchor.last_id: anchor for anchor in anchors if anchor.last_id > at.last_id}
+    if any(anchor.last_id == at.last_id and anchor.hash != at.hash for anchor in anchors):
+        return AuditVerdict(0, end, REWRITTEN.format(at.last_id))
+    return _walk(connection, at, end, noted)
+
+
+def _walk(connection: sa.Connection, at: Head, end: Head, noted: dict[int, Head]) -> AuditVerdict:
+    rows = 0
     for row in _chained(connection):
         at = Head(row["id"], next_hash(at.hash, row["id"], row))
         if row["hash"] != at.hash:
             return AuditVerdict(rows, end, _broken(row, rows))
         if noted.pop(at.last_id, at).hash != at.hash:
-            return AuditVerdict(rows, end, f"row {at.last_id} is not the one that was noted: the audit was rewritten")
+            return AuditVerdict(rows, end, REWRITTEN.format(at.last_id))
         rows += 1
     noted.pop(0, None)
     if at != end:
@@ -110,6 +118,12 @@ def verify(connection: sa.Connection, anchors: Sequence[Head] = ()) -> AuditVerd
     if noted:
         return AuditVerdict(rows, end, f"row {min(noted)} was noted and is not there: an older state was restored")
     return AuditVerdict(rows, end)
+
+
+def _read_begin(connection: sa.Connection) -> Head:
+    """Where the chain goes on from: its first row, or the last one that was pruned (`store.retention`)."""
+    row = connection.execute(sa.select(audit_head.c.pruned_id, audit_head.c.pruned_hash)).one()
+    return Head(row.pruned_id, row.pruned_hash or GENESIS)
 
 
 def _read_head(connection: sa.Connection) -> Head | None:

@@ -77,9 +77,11 @@ _TAKEN_BACK = (
 _VERSION = sa.select(denylist_head.c.version)
 _TOUCH = sa.update(denylist_head).values(version=denylist_head.c.version + 1)
 _CLOSE = _TOUCH.values(closings=denylist_head.c.closings + 1)
-_SEEN = sa.select(seen.c.identity_sha256).where(
+_ITS_ROW = sa.and_(
     seen.c.issuer == sa.bindparam("its_issuer"), seen.c.serial == sa.bindparam("its_serial", type_=seen.c.serial.type)
 )
+_SEEN = sa.select(seen.c.identity_sha256, seen.c.fingerprint_sha256).where(_ITS_ROW)
+_FINGERPRINT = sa.update(seen).where(_ITS_ROW).values(fingerprint_sha256=sa.bindparam("its_print"))
 _SEEN_KEY = sa.select(seen.c.spki_sha256).where(seen.c.spki_sha256 == sa.bindparam("its_spki"))
 _INSERT_SEEN = sa.insert(seen).values(
     batch_id=sa.select(sa.func.max(certificate.c.batch_id))
@@ -247,7 +249,10 @@ def _names(item: Denial, certificate: DeviceCertificate, *, is_issuer_known: boo
 def remember(connection: sa.Connection, identity: Identity, certificate: DeviceCertificate, now: dt.datetime) -> None:
     """A device was accepted with this certificate."""
     asked = {"its_issuer": certificate.issuer, "its_serial": certificate.serial}
-    if connection.execute(_SEEN, asked).first() is None:
+    known = connection.execute(_SEEN, asked).first()
+    if known is not None and not known.fingerprint_sha256:  # of before it was kept
+        connection.execute(_FINGERPRINT, asked | {"its_print": certificate.fingerprint_sha256})
+    elif known is None:
         values = {
             "issuer": certificate.issuer,
             "serial": certificate.serial,
@@ -256,6 +261,7 @@ def remember(connection: sa.Connection, identity: Identity, certificate: DeviceC
             "not_before": certificate.not_before,
             "identity_sha256": identity.sha256,
             "first_at": now,
+            "fingerprint_sha256": certificate.fingerprint_sha256,
             "its_serial": certificate.serial,
             "its_key": bytes.fromhex(certificate.spki_sha256),
         }

@@ -16,10 +16,12 @@ from mtls_ambassador.decide.enrol import Rules
 from mtls_ambassador.decide.identity_template import IdentityTemplate
 from mtls_ambassador.envoy.place import RuntimePaths
 from mtls_ambassador.envoy.process import Admin
+from mtls_ambassador.flows import observations
 from mtls_ambassador.flows.credentials_watch import CredentialsWatch
 from mtls_ambassador.flows.denial_journal import DenialJournal
 from mtls_ambassador.flows.denied_certificates import DeniedCertificates
 from mtls_ambassador.flows.enrol_device import EnrolDevice
+from mtls_ambassador.flows.ledger import Ledger
 from mtls_ambassador.flows.live import Live
 from mtls_ambassador.flows.store_denials import StoreWatch
 from mtls_ambassador.mender.client import MenderClient
@@ -64,20 +66,37 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
             def inputs() -> list[InputState]:
                 return [*_inputs(paths), credentials.state]
 
-            context = Context(loaded, paths, database, mender, denied, Live(), metrics, readiness, inputs, _now)
+            live, ledger = Live(), enrol.ledger
+            ledger.live = live
+            context = Context(loaded, paths, database, mender, denied, live, metrics, readiness, inputs, _now)
             watch = StoreWatch(database, DenialJournal(settings.state_dir), paths.store_denials, _now)
             await watch.begin()  # before the socket is there, which tells the supervisor that it may go on
             async with (
                 serving(admin.make_app(context)) as admin_runner,
                 serving(decision.make_app(enrol, metrics)) as decision_runner,
+                observations.listening(ledger, paths.observations),
                 asyncio.TaskGroup() as tasks,
             ):
                 await _listen(admin_runner, settings.admin_listen, "MTLS_ADMIN_LISTEN", tls)
                 await _listen_on_socket(decision_runner, paths.decision_socket)
-                watching = [tasks.create_task(each.keep()) for each in (watch, credentials, tls) if each is not None]
+                works = [each.keep() for each in (watch, credentials, tls) if each is not None]
+                works += [
+                    ledger.keep(database, settings.limits),
+                    observations.count_calls(ledger, Admin(paths.admin_socket)),
+                ]
+                watching = [tasks.create_task(work) for work in works]
                 await ended.wait()
                 for task in watching:
                     task.cancel()
+            await _write_last(ledger, database)
+
+
+async def _write_last(ledger: Ledger, database: Database) -> None:
+    """What waits when the service ends."""
+    try:
+        await ledger.write(database)
+    except RefusedError as error:
+        log.error("ledger not written", error=str(error))  # noqa: TRY400 - no traceback
 
 
 def _inputs(paths: RuntimePaths) -> list[InputState]:

@@ -6,40 +6,24 @@ from collections.abc import Callable
 import pytest
 import structlog
 
-from mtls_ambassador.flows.envoy_lines import LINES_PER_WINDOW, EnvoyLog, RefusalLog, cause
+from mtls_ambassador.flows.envoy_lines import LINES_PER_WINDOW, EnvoyLog, RefusalLog
 
 
 def never(seconds: float, call: Callable[[], None]) -> None:
     """A clock that stands still."""
 
 
-@pytest.mark.parametrize(
-    ("reason", "words"),
-    [
-        (
-            "TLS_error:|268435648:SSL_routines:OPENSSL_internal:PEER_DID_NOT_RETURN_A_CERTIFICATE:peer_did_not_x",
-            "the device sent no certificate",
-        ),
-        (
-            "OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify_cert_failed:_certificate_has_expired:TLS_error_end",
-            "the device certificate has expired",
-        ),
-        ("TLS_error:|1:SSL_routines:OPENSSL_internal:HTTP_REQUEST:TLS_error_end", "plain HTTP instead of TLS"),
-        ("something_new", "something new"),
-    ],
-)
-def test_causes_in_plain_words(reason: str, words: str) -> None:
-    assert cause(reason) == words
-
-
 def test_a_refused_handshake() -> None:
     fields = {"refused_handshake": "certificate_has_expired", "address": "192.0.2.1:5", "serial": "0a", "subject": None}
     with structlog.testing.capture_logs() as lines:
-        RefusalLog(never).read(json.dumps(fields).encode())
+        sent: list[bytes] = []
+        RefusalLog(never, sent.append).read(json.dumps(fields).encode())
+    assert sent == [json.dumps(fields).encode()]
     assert lines == [
         {
             "event": "handshake refused",
             "log_level": "warning",
+            "reason": "expired",
             "cause": "the device certificate has expired",
             "address": "192.0.2.1:5",
             "serial": "0a",
@@ -47,10 +31,14 @@ def test_a_refused_handshake() -> None:
     ]
 
 
+def unsent(line: bytes) -> None:
+    raise AssertionError(line)
+
+
 @pytest.mark.parametrize("line", [b"not json\n", b"[1]\n", b"{}\n", b'"text"\n', b"\xff\n"])
 def test_anything_else_is_handed_on(line: bytes) -> None:
     with structlog.testing.capture_logs() as lines:
-        RefusalLog(never).read(line)
+        RefusalLog(never, unsent).read(line)
     assert [each["event"] for each in lines] == ["envoy says"]
 
 
@@ -73,7 +61,8 @@ def test_envoys_own_log(line: bytes, level: str, text: str) -> None:
 
 def test_a_flood_becomes_counts_and_none_is_lost() -> None:
     windows: list[Callable[[], None]] = []
-    log = RefusalLog(lambda _, call: windows.append(call))
+    sent: list[bytes] = []
+    log = RefusalLog(lambda _, call: windows.append(call), sent.append)
     with structlog.testing.capture_logs() as lines:
         for reason in ["HTTP_REQUEST"] * LINES_PER_WINDOW + ["HTTP_REQUEST"] * 3 + ["certificate_has_expired"]:
             log.read(json.dumps({"refused_handshake": reason}).encode())
@@ -88,6 +77,15 @@ def test_a_flood_becomes_counts_and_none_is_lost() -> None:
     ]
     assert lines[LINES_PER_WINDOW]["count"] == 4
     assert lines[LINES_PER_WINDOW]["causes"] == {
-        "plain HTTP instead of TLS": 3,
+        "plain HTTP on the TLS port": 3,
         "the device certificate has expired": 1,
     }
+    assert len(sent) == LINES_PER_WINDOW + 5
+
+
+def test_a_connection_that_ended_is_handed_on_unread() -> None:
+    sent: list[bytes] = []
+    line = b'{"connection":"","serial":"0a"}\n'
+    with structlog.testing.capture_logs() as lines:
+        RefusalLog(never, sent.append).read(line)
+    assert (sent, lines) == ([line], [])

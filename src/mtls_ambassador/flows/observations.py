@@ -1,0 +1,131 @@
+"""What Envoy says of connections, as the supervisor hands it over: read line by line, each bounded, none believed."""
+
+import asyncio
+import datetime as dt
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from mtls_ambassador.envoy.listener import CONNECTION_KEY, DENIED_KEY, HANDSHAKE_KEY
+from mtls_ambassador.envoy.process import Admin
+from mtls_ambassador.flows.ledger import Ledger
+from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.model.fleet_view import Contact
+from mtls_ambassador.model.refusal import CallCause, HandshakeCause, Refusal, RefusalKind
+from mtls_ambassador.pki.parse import device_certificate_from_header
+
+LONGEST_LINE = 256 * 1024
+LOST_KEY = "lost"
+ASK_EVERY = 10.0
+"""Seconds between two questions for Envoy's counters."""
+COUNTERS = {"http.devices.downstream_rq_total": "calls", "http.devices.downstream_cx_total": "connections"}
+TEXTS = 1024
+"""Characters of one text."""
+
+
+def observe(ledger: Ledger, line: bytes) -> None:
+    """Note one line. One that is none of ours counts as lost: nothing in it is guessed at."""
+    try:
+        fields = json.loads(line)
+        now = ledger.now()
+        if HANDSHAKE_KEY in fields:
+            ledger.refused(_handshake(fields, now))
+        elif DENIED_KEY in fields:
+            cause = CallCause.of(_text(fields, DENIED_KEY)).code
+            ledger.refused(Refusal(now, now, RefusalKind.CALL, cause, **_presented(fields)))
+        elif CONNECTION_KEY in fields:
+            _met(ledger, fields, now)
+        else:
+            ledger.lost += int(fields[LOST_KEY])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        ledger.lost += 1
+
+
+def _handshake(fields: dict[str, Any], now: dt.datetime) -> Refusal:
+    said = _text(fields, HANDSHAKE_KEY)
+    return Refusal(now, now, RefusalKind.HANDSHAKE, HandshakeCause.of(said).code, said[:200], **_presented(fields))
+
+
+def _presented(fields: dict[str, Any]) -> dict[str, Any]:
+    """The certificate as we write it where it can be read, else as Envoy does; empty texts for none."""
+    found: dict[str, Any] = {
+        "address": address_of(_text(fields, "address")),
+        "tls_version": _text(fields, "tls")[:8],
+        "serial": _text(fields, "serial").lower().lstrip("0"),
+        "subject": _text(fields, "subject"),
+        "issuer": _text(fields, "issuer"),
+        "fingerprint_sha256": _text(fields, "fingerprint"),
+    }
+    pem = fields.get("certificate")
+    if isinstance(pem, str) and pem:
+        try:
+            shown = device_certificate_from_header(pem)
+        except ValueError:
+            return found
+        found |= {"serial": shown.serial_hex, "subject": shown.subject[:TEXTS], "issuer": shown.issuer[:TEXTS]}
+        found |= {"spki_sha256": shown.spki_sha256, "fingerprint_sha256": shown.fingerprint_sha256}
+    return found
+
+
+def _met(ledger: Ledger, fields: dict[str, Any], now: dt.datetime) -> None:
+    shown = _presented(fields)
+    if not shown["fingerprint_sha256"]:
+        ledger.refused(Refusal(now, now, RefusalKind.HANDSHAKE, HandshakeCause.HUNG_UP.code, address=shown["address"]))
+    else:
+        names = ("fingerprint_sha256", "serial", "subject", "issuer", "address", "tls_version")
+        known = {name: shown[name] for name in names}
+        ledger.met(Contact(**known, first_at=now, at=now, connections=1))
+
+
+def address_of(text: str) -> str:
+    """Without the port, and without what IPv6 sockets put before an IPv4 address."""
+    host = text.rpartition(":")[0].strip("[]")
+    return host.removeprefix("::ffff:")[:64]
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name)
+    return value[:TEXTS] if isinstance(value, str) and value != "-" else ""
+
+
+@asynccontextmanager
+async def listening(ledger: Ledger, path: Path) -> AsyncIterator[None]:
+    """Take what the supervisor hands over on this socket, which only this user may connect to."""
+
+    async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                observe(ledger, line)
+        except ValueError:  # longer than any line of ours
+            ledger.lost += 1
+        finally:
+            writer.close()
+
+    path.unlink(missing_ok=True)  # noqa: ASYNC240 - once, before anything is served
+    mask = os.umask(0o177)
+    try:
+        server = await asyncio.start_unix_server(read, path, limit=LONGEST_LINE)
+    finally:
+        os.umask(mask)
+    try:
+        yield
+    finally:
+        server.close()
+
+
+async def count_calls(ledger: Ledger, admin: Admin) -> None:
+    """Ask Envoy for ever how many calls and connections there were; it counts from 0 again when it was restarted."""
+    before: dict[str, int] = {}
+    while True:
+        await asyncio.sleep(ASK_EVERY)
+        try:
+            now = await admin.counters(COUNTERS)
+        except AmbassadorError:
+            continue
+        for name, kind in COUNTERS.items():
+            was, value = before.get(name, 0), now.get(name, 0)
+            ledger.counted(kind, value - was if value >= was else value)
+        before = now

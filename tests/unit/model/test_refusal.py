@@ -1,0 +1,34 @@
+"""Causes of refused handshakes, from what Envoy says."""
+
+import pytest
+
+from mtls_ambassador.model.refusal import CallCause, HandshakeCause
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [
+        (
+            "TLS_error:|268435648:SSL_routines:OPENSSL_internal:PEER_DID_NOT_RETURN_A_CERTIFICATE:peer_did_not_x",
+            HandshakeCause.NO_CERTIFICATE,
+        ),
+        (
+            "OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify_cert_failed:_certificate_has_expired:TLS_error_end",
+            HandshakeCause.EXPIRED,
+        ),
+        ("TLS_error:|1:SSL_routines:OPENSSL_internal:HTTP_REQUEST:TLS_error_end", HandshakeCause.PLAIN_HTTP),
+        ("TLSV1_ALERT_UNKNOWN_CA", HandshakeCause.SERVER_CA_UNKNOWN),
+        ("SSLV3_ALERT_BAD_CERTIFICATE", HandshakeCause.SERVER_REFUSED),
+        ("something_new", HandshakeCause.OTHER),
+        ("", HandshakeCause.OTHER),
+    ],
+)
+def test_causes(reason: str, cause: HandshakeCause) -> None:
+    assert HandshakeCause.of(reason) is cause
+
+
+def test_codes_name_one_cause_each() -> None:
+    assert len({item.code for item in HandshakeCause}) == len(HandshakeCause)
+    assert all(len(item.code) <= 32 for item in (*HandshakeCause, *CallCause))
+    assert [CallCause.of(item.code) for item in CallCause] == list(CallCause)
+    assert CallCause.of("what?") is CallCause.OTHER
