@@ -32,6 +32,8 @@ def end_with_parent(parent: int) -> None:
 
 
 LineHandler = Callable[[bytes], None]
+LONGEST_LINE = 256 * 1024
+"""Bytes; Envoy's longest has the largest certificate that BoringSSL takes, 100 KB, URL-encoded."""
 
 
 @dataclass(slots=True)
@@ -128,6 +130,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=pipe if self.on_output else None,
                 stderr=pipe if self.on_error else None,
+                limit=LONGEST_LINE,
                 # A session of its own: Ctrl-C reaches the supervisor alone, which then ends its children in order.
                 start_new_session=True,
                 preexec_fn=partial(end_with_parent, os.getpid()),

@@ -13,6 +13,8 @@ from mtls_ambassador.model.refusal import CallCause, HandshakeCause
 
 WINDOW = 1.0
 LINES_PER_WINDOW = 20
+LONGEST_TEXT = 1024
+"""Characters of a line that is handed on as it is."""
 _CONNECTION = f'"{CONNECTION_KEY}":'.encode()
 
 
@@ -51,7 +53,7 @@ class RefusalLog:
                 denial = CallCause.of(str(fields[DENIED_KEY]))
                 self._tell(self._calls, "call refused", denial.code, denial.text, fields)
         except (ValueError, TypeError, KeyError, AttributeError):
-            structlog.get_logger().info("envoy says", text=line.decode(errors="replace").rstrip())
+            structlog.get_logger().info("envoy says", text=line.decode(errors="replace").rstrip()[:LONGEST_TEXT])
         else:
             self._send(line)
 

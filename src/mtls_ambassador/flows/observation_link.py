@@ -62,4 +62,8 @@ class ObservationLink:
                     line = self._waiting.popleft()
                     self._size -= len(line)
                     writer.write(line)
-                    await writer.drain()
+                    try:
+                        await writer.drain()
+                    except OSError:
+                        self._lost += 1
+                        raise

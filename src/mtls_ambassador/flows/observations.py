@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from mtls_ambassador.envoy.listener import CONNECTION_KEY, DENIED_KEY, HANDSHAKE_KEY
 from mtls_ambassador.envoy.process import Admin
@@ -15,13 +16,15 @@ from mtls_ambassador.flows.ledger import Ledger
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.fleet_view import Contact
 from mtls_ambassador.model.refusal import CallCause, HandshakeCause, Refusal, RefusalKind
-from mtls_ambassador.pki.parse import device_certificate_from_header
+from mtls_ambassador.pki.parse import device_certificate
 
 LONGEST_LINE = 256 * 1024
 LOST_KEY = "lost"
 ASK_EVERY = 10.0
 """Seconds between two questions for Envoy's counters."""
 COUNTERS = {"http.devices.downstream_rq_total": "calls", "http.devices.downstream_cx_total": "connections"}
+LONGEST_PEM = 64 * 1024
+"""Characters; of a longer one is kept what Envoy says of it."""
 TEXTS = 1024
 """Characters of one text."""
 
@@ -60,9 +63,10 @@ def _presented(fields: dict[str, Any]) -> dict[str, Any]:
         "fingerprint_sha256": _text(fields, "fingerprint"),
     }
     pem = fields.get("certificate")
-    if isinstance(pem, str) and pem:
+    if isinstance(pem, str) and 0 < len(pem) <= LONGEST_PEM:
         try:
-            shown = device_certificate_from_header(pem)
+            # Not remembered as those of good devices are: anyone can show thousands of large ones.
+            shown = device_certificate(unquote_to_bytes(pem))
         except ValueError:
             return found
         found |= {"serial": shown.serial_hex, "subject": shown.subject[:TEXTS], "issuer": shown.issuer[:TEXTS]}
@@ -99,6 +103,7 @@ async def listening(ledger: Ledger, path: Path) -> AsyncIterator[None]:
         try:
             while line := await reader.readline():
                 observe(ledger, line)
+                await asyncio.sleep(0)  # auth requests come first
         except ValueError:  # longer than any line of ours
             ledger.lost += 1
         finally:
@@ -117,15 +122,25 @@ async def listening(ledger: Ledger, path: Path) -> AsyncIterator[None]:
 
 
 async def count_calls(ledger: Ledger, admin: Admin) -> None:
-    """Ask Envoy for ever how many calls and connections there were; it counts from 0 again when it was restarted."""
-    before: dict[str, int] = {}
+    """Ask Envoy for ever how many calls and connections there were; it counts from 0 again when it was restarted.
+
+    Envoy begins after this service does: when it is there already, the service was restarted, and an earlier one has
+    written down what Envoy has counted so far.
+    """
+    before = await _counters(admin)
     while True:
         await asyncio.sleep(ASK_EVERY)
-        try:
-            now = await admin.counters(COUNTERS)
-        except AmbassadorError:
+        if not (now := await _counters(admin)):
             continue
         for name, kind in COUNTERS.items():
             was, value = before.get(name, 0), now.get(name, 0)
             ledger.counted(kind, value - was if value >= was else value)
         before = now
+
+
+async def _counters(admin: Admin) -> dict[str, int]:
+    """Nothing while Envoy does not answer."""
+    try:
+        return await admin.counters(COUNTERS)
+    except AmbassadorError:
+        return {}

@@ -1,7 +1,8 @@
 """What is dropped when its time is over, a few rows a transaction, so that no device waits for it.
 
 The audit is pruned from its oldest row on: where it was cut is written down with the hash that stood there, and the
-chain goes on from that. A row that was removed in another way still shows.
+chain goes on from that. It is pruned only as far as the chain is whole: what was changed or removed in another way
+stays, and still shows.
 """
 
 import datetime as dt
@@ -10,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mtls_ambassador.settings import Limits
-from mtls_ambassador.store.chain import hold_head
+from mtls_ambassador.store.chain import GENESIS, NAMES, Head, hold_head, next_hash
 from mtls_ambassador.store.ledger_tables import contact, refusal, tally
 from mtls_ambassador.store.tables import audit, audit_head
 
@@ -42,16 +43,20 @@ def prune_audit(connection: sa.Connection, limits: Limits, now: dt.datetime) -> 
     too_old = now - dt.timedelta(days=limits.audit_days)
     if oldest is None or (oldest.at >= too_old and oldest.id > head.last_id - limits.audit_rows):
         return 0
-    chosen = sa.select(audit.c.id, audit.c.hash, audit.c.at).where(audit.c.id < head.last_id).order_by(audit.c.id)
-    last = None
-    for row in connection.execute(chosen.limit(PORTION)):
-        if row.hash is None or (row.at >= too_old and row.id > head.last_id - limits.audit_rows):
+    begin = connection.execute(sa.select(audit_head.c.pruned_id, audit_head.c.pruned_hash)).one()
+    last = cut = Head(begin.pruned_id, begin.pruned_hash or GENESIS)
+    chosen = sa.select(audit.c.id, audit.c.hash, *(audit.c[name] for name in NAMES)).where(audit.c.id < head.last_id)
+    for row in connection.execute(chosen.order_by(audit.c.id).limit(PORTION)).mappings():
+        if row["at"] >= too_old and row["id"] > head.last_id - limits.audit_rows:
             break
-        last = row
-    if last is None:
+        after = Head(row["id"], next_hash(last.hash, row["id"], row))
+        if row["hash"] != after.hash:
+            break
+        last = after
+    if last == cut:
         return 0
-    connection.execute(sa.update(audit_head).values(pruned_id=last.id, pruned_hash=last.hash))
-    return connection.execute(sa.delete(audit).where(audit.c.id <= last.id)).rowcount
+    connection.execute(sa.update(audit_head).values(pruned_id=last.last_id, pruned_hash=last.hash))
+    return connection.execute(sa.delete(audit).where(audit.c.id <= last.last_id)).rowcount
 
 
 def _delete(connection: sa.Connection, table: sa.Table, key: sa.Column[Any], old: sa.ColumnElement[bool]) -> int:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import pytest
 import sqlalchemy as sa
 
 from mtls_ambassador.model.fleet_view import Contact
@@ -63,6 +64,16 @@ def test_a_row_removed_otherwise_still_shows(database: Database) -> None:
     with database.transaction() as connection:
         connection.execute(sa.delete(audit_table).where(audit_table.c.id == 601))
         assert "row 602" in audit.verify(connection).fault
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM audit WHERE id <= 3", "UPDATE audit SET detail = 'x' WHERE id = 4"])
+def test_what_was_done_to_it_is_not_pruned_away(database: Database, statement: str) -> None:
+    fill(database, 30)
+    with database.transaction() as connection:
+        connection.execute(sa.text(statement))
+    prune(database, NOW + 11 * DAY)
+    with database.snapshot() as connection:
+        assert "row 4 " in audit.verify(connection).fault
 
 
 def test_a_pruned_row_does_not_come_back(database: Database) -> None:
