@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mtls_ambassador.model.fleet_view import Contact
 from mtls_ambassador.model.refusal import Refusal
+from mtls_ambassador.store.fleet_refusals import COLUMNS, as_refusal
 from mtls_ambassador.store.ledger_tables import contact, refusal, tally
 
 STEPS = (60, 3600)
@@ -78,11 +79,10 @@ def about(connection: sa.Connection, known: Mapping[str, str], limit: int) -> li
     `known` is by column: serial, spki_sha256, identity_sha256, address.
     """
     found: dict[int, Refusal] = {}
-    columns = [refusal.c[name if name != "number" else "id"] for name in Refusal.__dataclass_fields__]
     for name, value in known.items():
         if value:
-            chosen = sa.select(*columns).where(refusal.c[name] == value).order_by(refusal.c.id.desc()).limit(limit)
-            found |= {row.id: Refusal(*row) for row in connection.execute(chosen)}
+            chosen = sa.select(*COLUMNS).where(refusal.c[name] == value).order_by(refusal.c.id.desc()).limit(limit)
+            found |= {row.id: as_refusal(row) for row in connection.execute(chosen)}
     return [found[number] for number in sorted(found, reverse=True)[:limit]]
 
 
