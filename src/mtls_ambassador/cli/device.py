@@ -5,6 +5,7 @@ import click
 from mtls_ambassador.cli.lazy import LazyGroup
 
 COMMANDS = {
+    "why": "Say why a device is not in: one verdict, every step, the next command.",
     "list": "List devices, or find some by any part of their texts.",
     "show": "All that is known of one device.",
     "revoke": "Keep devices out: by identity, certificate, key, batch, dates or CA.",
