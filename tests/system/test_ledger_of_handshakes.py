@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from cryptography import x509
 
 from mtls_ambassador.pki.issue import make_ca, make_server
@@ -34,6 +35,12 @@ async def shake(gateway: Gateway, context: ssl.SSLContext, address: str) -> byte
             finally:
                 writer.transport.abort()
     return b""
+
+
+async def metrics(gateway: Gateway) -> str:
+    url = f"http://127.0.0.1:{gateway.admin_port}/metrics"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return await answer.text()
 
 
 async def openssl(gateway: Gateway, address: str, *options: str) -> None:
@@ -110,6 +117,10 @@ async def test_each_cause_with_what_was_shown(tmp_path: Path) -> None:
             row = await refusal(gateway, address)
             assert (row["cause"], row["serial"], row["spki_sha256"]) == (cause, "", "")
         assert rows(gateway, "contact") == []
+        told = await metrics(gateway)
+        for cause in {cause for cause, _ in shown.values()} | set(others.values()):
+            assert f'mtls_ambassador_handshakes_refused_total{{cause="{cause}"}} 1.0' in told
+        assert "mtls_ambassador_observations_lost_total 0.0" in told
 
 
 async def test_the_last_contact_of_a_good_device_is_kept(tmp_path: Path) -> None:

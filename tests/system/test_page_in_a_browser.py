@@ -17,7 +17,7 @@ from support.chromium import PHONE, chromium, tab
 from support.fleet import Fleet
 from support.page import browsing, page_app
 
-PAGES = ("/", "/devices", "/refusals", "/events", "/certificates", "/batches", "/denials", "/settings")
+PAGES = ("/", "/devices", "/refusals", "/events", "/certificates", "/batches", "/denials", "/settings", "/why")
 MUST_NOT_BE = {"serious", "critical"}
 
 

@@ -1,12 +1,16 @@
 """Counters for Prometheus, in a registry of their own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from mtls_ambassador.flows.ledger import Ledger
 from mtls_ambassador.model.input_state import InputState
 from mtls_ambassador.model.reason import Reason
+from mtls_ambassador.model.refusal import CallCause, HandshakeCause
 
 
 class Metrics:
@@ -33,6 +37,10 @@ class Metrics:
         self._entries = Gauge("mtls_ambassador_input_entries", "How many entries an input lists.", **own)
         self.ready = Gauge("mtls_ambassador_ready", "1 when the gateway takes devices.", registry=self.registry)
 
+    def show_ledger(self, ledger: Ledger) -> None:
+        """Have what the ledger has counted told, each time that somebody asks."""
+        self.registry.register(_LedgerCollector(ledger))
+
     def show_inputs(self, inputs: Iterable[InputState]) -> None:
         """How it stands with each input now."""
         for item in inputs:
@@ -40,3 +48,30 @@ class Metrics:
             self._loaded.labels(item.name).set(item.loaded_at.timestamp())
             if item.entries is not None:
                 self._entries.labels(item.name).set(item.entries)
+
+
+class _LedgerCollector(Collector):
+    """The ledger's own counts, as counters: each cause is there from the start, with 0."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def collect(self) -> Iterator[Metric]:
+        """For one answer."""
+        totals = self._ledger.totals
+        handshakes = CounterMetricFamily(
+            "mtls_ambassador_handshakes_refused", "TLS handshakes refused, by cause.", labels=["cause"]
+        )
+        for item in HandshakeCause:
+            handshakes.add_metric([item.code], totals["handshakes", item.code])
+        calls = CounterMetricFamily(
+            "mtls_ambassador_calls_denied", "Calls of denied certificates refused, by cause.", labels=["cause"]
+        )
+        for call in CallCause:
+            calls.add_metric([call.code], totals["denied-calls", call.code])
+        yield handshakes
+        yield calls
+        for kind, text in (("connections", "Device connections accepted."), ("calls", "Device calls.")):
+            yield CounterMetricFamily(f"mtls_ambassador_device_{kind}", text, value=totals[kind, ""])
+        lost = "Lines of Envoy's that did not reach the ledger."
+        yield CounterMetricFamily("mtls_ambassador_observations_lost", lost, value=self._ledger.lost)

@@ -68,6 +68,7 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
 
             live, ledger = Live(), enrol.ledger
             ledger.live = live
+            metrics.show_ledger(ledger)
             context = Context(loaded, paths, database, mender, denied, live, metrics, readiness, inputs, _now)
             watch = StoreWatch(database, DenialJournal(settings.state_dir), paths.store_denials, _now)
             await watch.begin()  # before the socket is there, which tells the supervisor that it may go on

@@ -6,6 +6,7 @@ import msgspec
 
 from mtls_ambassador.model.denial import Denial
 from mtls_ambassador.model.device import Pin
+from mtls_ambassador.model.explanation import Explanation, StepState
 from mtls_ambassador.model.fleet_view import (
     BatchRow,
     CertificateRow,
@@ -16,6 +17,7 @@ from mtls_ambassador.model.fleet_view import (
     SeenCertificate,
 )
 from mtls_ambassador.model.input_state import InputState
+from mtls_ambassador.model.operator import Scope
 from mtls_ambassador.model.refusal import Refusal
 from mtls_ambassador.model.revocation import serial_hex
 
@@ -212,3 +214,68 @@ class Tallies(msgspec.Struct):
     kind: str
     step: int
     items: list[Tally]
+
+
+class StepAnswer(msgspec.Struct):
+    """One step; `code`, `cause`, `hint` and `next` when it failed."""
+
+    name: str
+    state: StepState
+    seen: str
+    code: str
+    cause: str
+    hint: str
+    next: str
+
+
+class ExplanationAnswer(msgspec.Struct):
+    """Whether a device is in, and why not: `failed` names the first step that failed."""
+
+    is_in: bool
+    about: str
+    failed: str | None
+    code: str | None
+    steps: list[StepAnswer]
+
+    @classmethod
+    def of(cls, found: Explanation) -> "ExplanationAnswer":
+        """Of an explanation."""
+        steps = [
+            StepAnswer(item.name, item.state, item.seen, item.code, item.cause, item.hint, item.command)
+            for item in found.steps
+        ]
+        failed = found.failed
+        return cls(found.is_in, found.about, failed.name if failed else None, failed.code if failed else None, steps)
+
+
+class TokenAnswer(msgspec.Struct):
+    """A token, without its secret."""
+
+    name: str
+    scope: Scope
+    good: bool
+    made_at: dt.datetime
+    made_by: str
+    expires_at: dt.datetime | None
+    last_used_at: dt.datetime | None
+    revoked_at: dt.datetime | None
+
+
+class Tokens(msgspec.Struct):
+    """All tokens, the newest first."""
+
+    items: list[TokenAnswer]
+
+
+class TokenMade(msgspec.Struct):
+    """A new token; it is shown only here."""
+
+    name: str
+    token: str
+    expires_at: dt.datetime
+
+
+class Done(msgspec.Struct):
+    """Whether something had to be changed."""
+
+    changed: bool

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from mtls_ambassador.model.device import Standing
+from mtls_ambassador.model.operator import Scope
 from mtls_ambassador.model.refusal import RefusalKind
 from mtls_ambassador.model.revocation import RevocationReason
 
@@ -122,3 +123,26 @@ class RestoreBody(Named, frozen=True, forbid_unknown_fields=True):
 
     numbers: Annotated[list[Annotated[int, Meta(ge=1, le=2**62)]], Meta(max_length=5000)] = []
     note: Short = ""
+
+
+class WhyBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Whom it is about: identity, name, serial, certificate in PEM, or the address it calls from."""
+
+    about: Annotated[str, Meta(min_length=1, max_length=65_536)]
+
+
+TokenName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$")]
+
+
+class TokenBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A token to make."""
+
+    name: TokenName
+    scope: Scope = Scope.READ
+    days: Annotated[int, Meta(ge=1, le=3650)] = 365
+
+
+class TokenRevokeBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A token that shall let nobody in any more."""
+
+    name: TokenName

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from mtls_ambassador.model.operator import Scope
-from mtls_ambassador.web.api import act, happen, read
+from mtls_ambassador.web.api import act, explain, happen, read, tokens
 from mtls_ambassador.web.api import answers as a
 from mtls_ambassador.web.api import questions as q
 from mtls_ambassador.web.api.endpoint import Call, Endpoint
@@ -32,6 +32,16 @@ ENDPOINTS = (
         a.DeviceAnswer,
         is_found_by_path=True,
     ),
+    Endpoint(
+        "GET",
+        "/devices/{identity}/why",
+        R,
+        "Why the device is in or not; asks Mender.",
+        explain.of_device,
+        a.ExplanationAnswer,
+        is_found_by_path=True,
+    ),
+    Endpoint("POST", "/why", R, "Why something is in or not.", explain.why, a.ExplanationAnswer, body=q.WhyBody),
     Endpoint(
         "POST",
         "/devices/{identity}/approve",
@@ -79,6 +89,18 @@ ENDPOINTS = (
     Endpoint("GET", "/tallies", R, "Counts over time.", read.tallies, a.Tallies, q.TalliesQuery),
     Endpoint("GET", "/inputs", R, "Readiness, and the files that are watched.", read.inputs, a.Inputs),
     Endpoint("GET", "/settings", R, "Settings in force.", read.settings, a.SettingsAnswer),
+    Endpoint("GET", "/tokens", W, "Tokens of this API.", tokens.listed, a.Tokens),
+    Endpoint("POST", "/tokens", W, "Make a token.", tokens.create, a.TokenMade, body=q.TokenBody, can_conflict=True),
+    Endpoint(
+        "POST",
+        "/tokens/revoke",
+        W,
+        "Revoke a token.",
+        tokens.revoke,
+        a.Done,
+        body=q.TokenRevokeBody,
+        can_conflict=True,
+    ),
     Endpoint("GET", "/live", R, "What happens, as server-sent events.", happen.live, None),
 )
 STATUS = HTTPStatus.OK

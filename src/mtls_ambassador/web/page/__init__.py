@@ -27,6 +27,9 @@ ROUTES = (
         for action in ("revoke", "restore", "approve")
         for method in ("GET", "POST")
     ),
+    ("GET", "/devices/{identity:[0-9a-f]{64}}/why", "why", "of_device"),
+    ("GET", "/why", "why", "ask"),
+    ("POST", "/why", "why", "ask"),
     ("GET", "/refusals", "lists", "refusals"),
     ("GET", "/certificates", "lists", "certificates"),
     ("GET", "/batches", "lists", "batches"),

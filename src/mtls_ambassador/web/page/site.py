@@ -16,6 +16,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
     ("/", "Overview"),
     ("/devices", "Devices"),
+    ("/why", "Why?"),
     ("/refusals", "Refusals"),
     ("/certificates", "Certificates"),
     ("/batches", "Batches"),

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -330,3 +331,20 @@ async def test_while_the_store_fails_a_token_is_not_believed(tmp_path: Path) -> 
         with context.database.transaction() as connection:
             connection.exec_driver_sql("ALTER TABLE api_token RENAME TO gone")
         assert (await answer(browser, "GET", "/api/v1/overview", headers=bearer("mta_x")))[0] == 503
+
+
+async def test_tokens_are_made_and_revoked_by_the_api(tmp_path: Path) -> None:
+    async with listener(tmp_path) as (browser, context, _):
+        made = await answer(browser, "POST", "/api/v1/tokens", json={"name": "grafana", "days": 1})
+        assert made[0] == 200
+        token = json.loads(made[1])["token"]
+        assert (await answer(browser, "POST", "/api/v1/tokens", json={"name": "grafana"}))[0] == 409
+        assert (await answer(browser, "GET", "/api/v1/overview", headers=bearer(token)))[0] == 200
+        listed = await browser.get("/api/v1/tokens")
+        assert json.loads(listed.text)["items"][0]["good"]
+        assert token not in listed.text
+        for changed in (True, False):
+            done = await answer(browser, "POST", "/api/v1/tokens/revoke", json={"name": "grafana"})
+            assert json.loads(done[1]) == {"changed": changed}
+        assert (await answer(browser, "GET", "/api/v1/overview", headers=bearer(token)))[0] == 401
+        assert [row.event for row in await context.database.run(read_all)] == ["token-create", "token-revoke"]

@@ -68,8 +68,10 @@ async def test_nobody_gets_in_without_the_scope(api: Client, endpoint: Any) -> N
 
 
 def test_what_changes_something_needs_to_write() -> None:
-    assert {item.scope for item in ENDPOINTS if item.method != "GET"} == {Scope.WRITE}
-    assert {item.scope for item in ENDPOINTS if item.method == "GET"} == {Scope.READ}
+    asks = {"/why"}  # changes nothing; what is asked about is too long for an address
+    assert {item.scope for item in ENDPOINTS if item.method != "GET" and item.path not in asks} == {Scope.WRITE}
+    secret = {"/tokens"}  # who else may come in is for those who may let them
+    assert {item.scope for item in ENDPOINTS if item.method == "GET" and item.path not in secret} == {Scope.READ}
 
 
 @pytest.mark.parametrize(
