@@ -178,7 +178,7 @@ def _fault(request: web.Request, door: policy.Door) -> str:
         return shut
     if not door.asks_login and not policy.is_local_name(request.headers.get("Host", "")):
         return "Ask for it as localhost or 127.0.0.1: no other name is known here."
-    if request.method not in policy.SAFE and policy.is_cross_site(request.headers, request.scheme):
+    if request.method not in policy.SAFE and policy.is_cross_site(request.headers):
         return "Another site asked for this."
     return ""
 

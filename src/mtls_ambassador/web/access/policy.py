@@ -72,16 +72,18 @@ def is_local_name(host: str) -> bool:
         return False
 
 
-def is_cross_site(headers: Mapping[str, str], scheme: str) -> bool:
+def is_cross_site(headers: Mapping[str, str]) -> bool:
     """Whether a browser says that another site makes it send this (Fetch Metadata; RFC 6454 section 7).
 
-    A request with neither header comes from a program, or from a browser of before 2020, whose forms the token stops.
+    What Fetch Metadata say is the browser's own word, whatever proxy ended TLS before. Browsers of before 2023 may send
+    `Origin` alone, of which the host counts. A request with neither comes from a program, or from an old browser, whose
+    forms the token stops.
     """
     site = headers.get("Sec-Fetch-Site", "")
-    if site not in {"", "same-origin", "none"}:
-        return True
+    if site:
+        return site not in {"same-origin", "none"}
     origin = headers.get("Origin", "")
-    return bool(origin) and origin != f"{scheme}://{headers.get('Host', '')}"
+    return bool(origin) and urlsplit(origin).netloc != headers.get("Host", "")
 
 
 def needs_no_token(path: str, headers: Mapping[str, str], *, has_session: bool) -> bool:

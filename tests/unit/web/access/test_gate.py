@@ -101,6 +101,8 @@ async def test_names_of_this_machine_are_known(tmp_path: Path, host: str) -> Non
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://behind-a-proxy.example"}, 422),
     ],
 )
 async def test_json_from_a_program_is_taken_and_another_sites_is_not(
