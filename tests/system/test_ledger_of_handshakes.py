@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 from cryptography import x509
+from prometheus_client.parser import text_string_to_metric_families
 
 from mtls_ambassador.pki.issue import make_ca, make_server
 from support.client import request
@@ -121,6 +122,9 @@ async def test_each_cause_with_what_was_shown(tmp_path: Path) -> None:
         for cause in {cause for cause, _ in shown.values()} | set(others.values()):
             assert f'mtls_ambassador_handshakes_refused_total{{cause="{cause}"}} 1.0' in told
         assert "mtls_ambassador_observations_lost_total 0.0" in told
+        assert "mtls_ambassador_envoy_answers 1.0" in told
+        assert len(list(text_string_to_metric_families(told))) > 30, "with Envoy's, and all of it can be read"
+        assert "\nenvoy_http_downstream_cx_total{" in told
 
 
 async def test_the_last_contact_of_a_good_device_is_kept(tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ class Metrics:
             "mtls_ambassador_input_loaded_timestamp_seconds", "When what is in force of an input was loaded.", **own
         )
         self._entries = Gauge("mtls_ambassador_input_entries", "How many entries an input lists.", **own)
+        self.envoy = Gauge(
+            "mtls_ambassador_envoy_answers", "1 when Envoy's own statistics follow.", registry=self.registry
+        )
         self.ready = Gauge("mtls_ambassador_ready", "1 when the gateway takes devices.", registry=self.registry)
 
     def show_ledger(self, ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mtls_ambassador.envoy.place import RuntimePaths
-from mtls_ambassador.envoy.process import Admin, arguments, binary
+from mtls_ambassador.envoy.process import Admin, _joined, arguments, binary
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.settings import Listen, Secret, Settings, Upstream
 
@@ -60,3 +60,17 @@ async def test_connections_are_read_from_the_statistics(tmp_path: Path) -> None:
 
     async with await asyncio.start_unix_server(reply, tmp_path / "admin.sock"):
         assert await Admin(tmp_path / "admin.sock").device_connections("devices") == 12
+
+
+@pytest.mark.parametrize(
+    ("body", "whole"),
+    [(b"0\r\n\r\n", b""), (b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", b"abcde"), (b"4\r\na\r\nb\r\n0\r\n\r\n", b"a\r\nb")],
+)
+def test_chunks_are_put_together(body: bytes, whole: bytes) -> None:
+    assert _joined(body) == whole
+
+
+@pytest.mark.parametrize("body", [b"", b"3\r\nabc", b"zz\r\n"])
+def test_a_body_that_was_cut_is_an_error(body: bytes) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        _joined(body)
