@@ -69,21 +69,6 @@ def parse_networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Net
         raise ValueError("must be addresses or networks joined by commas, such as 10.0.0.7,fd00::/64") from None
 
 
-def parse_traces_url(text: str) -> str:
-    """An OTLP endpoint for traces: http or https, without user or password."""
-    right = "must be like http://127.0.0.1:4318/v1/traces"
-    try:
-        url = urlsplit(text)
-        host, _ = url.hostname, url.port
-    except ValueError:
-        raise ValueError(right) from None
-    if url.scheme not in _DEFAULT_PORTS or not host or not _is_host(host) or not text.isprintable():
-        raise ValueError(right)
-    if "@" in url.netloc:
-        raise ValueError(f"must have no user or password in it; {right}")
-    return text
-
-
 def parse_bool(text: str) -> bool:
     """True or false as Go's strconv.ParseBool reads it, in any case; also yes/no and on/off."""
     lower = text.lower()

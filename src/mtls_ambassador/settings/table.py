@@ -240,12 +240,6 @@ _MAIN = (
         "Addresses of the proxies whose MTLS_ADMIN_USER_HEADER is believed, such as 10.0.0.7 or 10.0.0.0/24,fd00::/64.",
     ),
     Setting(
-        "traces_url",
-        ("MTLS_TRACES_URL",),
-        parse.parse_traces_url,
-        "OpenTelemetry collector that gets traces by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces.",
-    ),
-    Setting(
         "key_binding",
         ("MTLS_KEY_BINDING",),
         parse.parse_choice(KeyBinding),

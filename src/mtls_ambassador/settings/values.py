@@ -202,8 +202,6 @@ class Settings:
     """In which a trusted proxy names the user it has logged in."""
     admin_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     """The addresses of such proxies."""
-    traces_url: str = ""
-    """Where spans go by OTLP over HTTP; empty for nowhere."""
     key_binding: KeyBinding = KeyBinding.ANY
     identity_binding: IdentityBinding = IdentityBinding(BindingMode.FIRST_USE)
     envoy_path: Path | None = None
