@@ -84,6 +84,8 @@ def explain(facts: Facts) -> Explanation:
     failures = {step.name: step for step in reversed([*_live(facts), *_standing(facts), *_static(facts)])}
     found = {step.name: step for step in reversed([_of_refusal(facts, item) for item in _unresolved(facts)])}
     failures = found | failures if facts.mender.fault is None else failures | found
+    if DENIED in found and found[DENIED].code == HandshakeCause.REVOKED.code:
+        failures[DENIED] = found[DENIED]  # Envoy named the list: a CRL
     steps = [failures.get(name) or _good(facts, name) for name in ORDER]
     return Explanation(facts.asked, _about(facts), tuple(steps))
 
