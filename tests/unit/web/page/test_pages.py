@@ -55,6 +55,8 @@ async def test_a_stream_ends_with_the_service(tmp_path: Path) -> None:
             context.live.publish("refusal", detail="<b>")
             assert await stream.content.readline() == b"event: happened\n"
             assert await stream.content.readline() == b'data: {"refusal": 1}\n'
+            # Left open on purpose: the service ends while somebody looks.
+        stream.close()
         assert not context.live._queues  # noqa: SLF001 - nobody is left who listens
 
 
