@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
+
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.pki.issue import Pair, make_ca, make_device, make_key, make_server
 from mtls_ambassador.sandbox.devauth import Status
@@ -97,6 +101,14 @@ class Stage:
         found: dict[str, Any] = json.loads(done.stdout)
         assert done.returncode == (0 if found["in"] else 1)
         return found
+
+    async def seen(self, which: str) -> dict[str, Any]:
+        """What it says once the device's connection is on record."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                found = await self.why(which)
+                if any(step["name"] == "last connection" and step["state"] == "ok" for step in found["steps"]):
+                    return found
 
     async def code(self, which: str, address: str = "") -> str:
         """The verdict, once what happened at that address is in the ledger."""
@@ -212,3 +224,52 @@ async def test_a_mender_that_is_not_trusted(tmp_path: Path) -> None:
     async with Stage.set(tmp_path, tls=strange) as stage:
         await stage.enrol(stage.pair("a"), mac(1), "127.0.0.66")
         assert await stage.code("127.0.0.66", "127.0.0.66") == "upstream-untrusted"
+
+
+async def test_what_others_do_is_not_held_against_a_device(tmp_path: Path) -> None:
+    async with Stage.set(tmp_path) as stage:
+        first, second = stage.pair("first"), stage.pair("second")
+        for number, pair in ((1, first), (2, second)):
+            assert b" 200 " in await stage.enrol(pair, mac(number), "127.0.0.71")
+            assert (await stage.seen(identity(number)))["in"]
+        await stage.send(None, "127.0.0.71")
+        assert await stage.code("127.0.0.71", "127.0.0.71") == "no-certificate", "asked about the address"
+        for number in (1, 2):
+            assert (await stage.why(identity(number)))["in"], "a neighbour behind the same address shows no certificate"
+        forged = _self_signed(tmp_path, first.certificate.serial_number)
+        await stage.send(forged, "127.0.0.72")
+        assert await stage.code("127.0.0.72", "127.0.0.72") == "unknown-ca"
+        assert (await stage.why(identity(1)))["in"], "anybody may write its serial into a certificate of his own"
+
+
+async def test_what_was_done_in_mender_since_counts(tmp_path: Path) -> None:
+    async with Stage.set(tmp_path) as stage:
+        devauth = stage.sandbox.state.devauth
+        assert b" 200 " in await stage.enrol(stage.pair("a"), mac(1), "127.0.0.73")
+        device = devauth.find(Identity.parse(identity(1)))
+        assert device
+        (only,) = device.auth_sets.values()
+        devauth.set_status(device.id, only.id, Status.PENDING)
+        assert (await stage.why(identity(1)))["code"] == "withdrawn"
+        devauth.set_status(device.id, only.id, Status.ACCEPTED)
+        assert (await stage.why(identity(1)))["in"]
+
+
+async def test_a_device_that_sends_its_intermediate_is_in(tmp_path: Path) -> None:
+    async with Stage.set(tmp_path) as stage:
+        below = make_ca("Intermediate", validity(), issuer=stage.pki.ca)
+        leaf = make_device(below, "leaf", validity())
+        files = Files.write(tmp_path, "with-its-ca", leaf, (below,))
+        made = make_auth_request({"mac": mac(1)}, leaf.key)
+        headers = "Content-Type: application/json", f"X-MEN-Signature: {made.signature}"
+        call = request(AUTH, *headers, method="POST", body=made.body)
+        assert b" 200 " in await stage.send(files, "127.0.0.74", data=call)
+        assert (await stage.seen(str(files.certificate)))["in"]
+
+
+def _self_signed(folder: Path, serial: int) -> Files:
+    key = make_key()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody")])
+    dates = validity()
+    made = x509.CertificateBuilder(name, name, key.public_key(), serial, dates.not_before, dates.not_after)
+    return Files.write(folder, "forged", Pair(made.sign(key, hashes.SHA256()), key))

@@ -85,6 +85,7 @@ def to_json(found: "Explanation") -> dict[str, Any]:
         "failed": failed.name if failed else None,
         "code": failed.code if failed else None,
         "cause": failed.cause if failed else None,
+        "hint": failed.hint if failed else None,
         "steps": [
             {"name": step.name, "state": step.state.value, "seen": step.seen, "code": step.code, "next": step.command}
             for step in found.steps

@@ -13,7 +13,7 @@ from mtls_ambassador.model.certificate import DeviceCertificate
 from mtls_ambassador.model.device import AuthSetStatus, MenderDevice, Standing
 from mtls_ambassador.model.explanation import ENROLLED, Explanation, Step, StepState
 from mtls_ambassador.model.fleet_view import Contact
-from mtls_ambassador.model.reason import Reason
+from mtls_ambassador.model.reason import Reason, Verdict
 from mtls_ambassador.model.refusal import CallCause, HandshakeCause, Refusal, RefusalKind
 
 CLOCK, CHAIN, CA, DENIED, TLS = "clock", "certificate", "CA", "denylist and CRL", "TLS"
@@ -52,6 +52,8 @@ class MenderFacts:
     """Why it could not be asked, or may not be."""
     detail: str = ""
     device: MenderDevice | None = None
+    is_looked_up: bool = False
+    """Whether it was asked for a device of the id on record; without one on record there is nothing to ask for."""
     accepted: int = 0
     limit: int = -1
     """-1 for none."""
@@ -101,17 +103,35 @@ def _unresolved(facts: Facts) -> list[Refusal]:
     """Refusals since which the device did not get further, the newest first.
 
     A call that the denylist refused counts while the certificate is denied, or for some minutes: what is connected need
-    not ask for a token again once it is let in.
+    not ask for a token again once it is let in. At an address alone, one certificate that comes in, as it did before,
+    says nothing of the device that shows none: only one that came in for the first time since does.
     """
-    met = facts.contact.at if facts.contact else None
+    met = None
+    if facts.contact is not None:
+        met = facts.contact.first_at if facts.certificate is None else facts.contact.at
     passed = {
         RefusalKind.HANDSHAKE: max_of(met, facts.granted_at),
         RefusalKind.CALL: facts.granted_at if facts.denied else facts.now - FRESH,
         RefusalKind.AUTH_REQUEST: facts.granted_at,
     }
-    kept = [item for item in facts.refusals if (since := passed[item.kind]) is None or item.at > since]
+    kept = [
+        item
+        for item in facts.refusals
+        if ((since := passed[item.kind]) is None or item.at > since) and not _is_over(facts, item)
+    ]
     newest = max((item.at for item in kept), default=facts.now)
     return [item for item in kept if newest - item.at < TOGETHER]
+
+
+def _is_over(facts: Facts, item: Refusal) -> bool:
+    """Whether it says nothing of now: "come later" of a while ago, as Mender was asked now, or a limit since raised."""
+    if item.kind is not RefusalKind.AUTH_REQUEST:
+        return False
+    mender = facts.mender
+    reason = next((known for known in Reason if known.code == item.cause), None)
+    if reason is Reason.DEVICE_LIMIT:
+        return mender.fault is None and not 0 <= mender.limit <= mender.accepted
+    return reason is not None and reason.verdict is Verdict.LATER and facts.now - item.at > FRESH
 
 
 def max_of(*times: dt.datetime | None) -> dt.datetime | None:
@@ -172,9 +192,20 @@ def _live(facts: Facts) -> Iterable[Step]:
         yield _failed(facts, AUTH_SET, "being decommissioned in Mender", Reason.DECOMMISSIONED)
     elif device is not None and device.status is AuthSetStatus.REJECTED:
         yield _failed(facts, AUTH_SET, "rejected in Mender", Reason.REJECTED_BY_PERSON)
+    elif facts.granted_at is not None:
+        yield from _taken_back(facts)
     is_accepted = device is not None and device.status is AuthSetStatus.ACCEPTED
     if 0 <= mender.limit <= mender.accepted and not is_accepted:
         yield _failed(facts, LIMIT, f"{mender.accepted} of {mender.limit} devices are accepted", Reason.DEVICE_LIMIT)
+
+
+def _taken_back(facts: Facts) -> Iterable[Step]:
+    """Of a device that Mender once let in: its record here does not say what was done there since."""
+    device = facts.mender.device
+    if device is None and facts.mender.is_looked_up:
+        yield _failed(facts, AUTH_SET, "Mender has the device no longer", Reason.DECOMMISSIONED)
+    elif device is not None and device.status in {AuthSetStatus.PENDING, AuthSetStatus.NOAUTH}:
+        yield _failed(facts, AUTH_SET, f"{device.status.value} in Mender (device {device.id})", Reason.WITHDRAWN)
 
 
 def _failed(facts: Facts, name: str, seen: str, cause: HandshakeCause | Reason) -> Step:
@@ -216,7 +247,7 @@ def _seen_in_mender(facts: Facts) -> dict[str, str]:
     return found
 
 
-_DENIED = "mtls-ambassador device denials && mtls-ambassador device restore --serial {serial}"
+_DENIED = "mtls-ambassador device denials"  # never one that lets in again: somebody denied it on purpose
 _CLOCK = "date --utc    (on the device)"
 _MOVE = "mtls-ambassador device approve {identity} CERT.pem"
 _SHOW = "mtls-ambassador device show {identity}"
@@ -236,5 +267,4 @@ COMMANDS = {
 def command_for(code: str, facts: Facts) -> str:
     """The next one to run, on the gateway unless it says otherwise."""
     identity = shlex.quote(facts.identity) if facts.identity else "IDENTITY"
-    serial = facts.certificate.serial_hex if facts.certificate else "SERIAL"
-    return COMMANDS.get(code, _CHECK).format(identity=identity, serial=serial)
+    return COMMANDS.get(code, _CHECK).format(identity=identity)

@@ -22,7 +22,7 @@ from mtls_ambassador.model.explanation import Explanation
 from mtls_ambassador.model.fleet_view import Contact, DeviceQuery
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.reason import Reason, RefusedError, Verdict
-from mtls_ambassador.model.refusal import Refusal
+from mtls_ambassador.model.refusal import HandshakeCause, Refusal, RefusalKind
 from mtls_ambassador.pki.approvable import device_fault, read_certificates
 from mtls_ambassador.pki.parse import device_certificate
 from mtls_ambassador.settings import Settings
@@ -38,6 +38,16 @@ MENDER_WITHIN = 5.0
 LONGEST = 64 * 1024
 LOOKED_AT = 50
 """Refusals and events of each kind."""
+_OWN_WITHOUT_CERTIFICATE = {
+    item.code
+    for item in (
+        HandshakeCause.NO_CERTIFICATE,
+        HandshakeCause.SERVER_REFUSED,
+        HandshakeCause.SERVER_EXPIRED,
+        HandshakeCause.SERVER_CA_UNKNOWN,
+    )
+}
+"""What a device meets that shows no certificate; the rest of those is port scans and health checks."""
 _GRANTED = [item.code for item in Reason if item.verdict is Verdict.GRANTED]
 
 
@@ -178,9 +188,9 @@ def _recorded(connection: sa.Connection, asked: str, found: _Found, sources: Sou
         .one_or_none()
     )
     met = _contact(connection, found)
-    refusals = ledger.about(connection, found.known, LOOKED_AT)
-    if met is not None:  # who shows no certificate is known by where it calls from alone
-        refusals += [item for item in ledger.about(connection, {"address": met.address}, LOOKED_AT) if not item.serial]
+    refusals = [item for item in ledger.about(connection, found.known, LOOKED_AT) if _is_own(item, shown)]
+    if met is not None and shown is not None:
+        refusals += _without_certificate(connection, met.address)
     hits = denials.that_hit(connection, shown, now) if shown is not None else []
     return Facts(
         asked if len(asked) <= 200 else "certificate",  # noqa: PLR2004 - of a line
@@ -195,6 +205,26 @@ def _recorded(connection: sa.Connection, asked: str, found: _Found, sources: Sou
     )
 
 
+def _is_own(item: Refusal, shown: DeviceCertificate | None) -> bool:
+    """Whether it tells of this certificate. A refused handshake proves nothing, and anybody may write any serial into
+    a certificate of his own: it is of this one only with the same key.
+    """
+    if shown is None or item.kind is not RefusalKind.HANDSHAKE or not item.serial:
+        return True
+    return item.spki_sha256 == shown.spki_sha256
+
+
+def _without_certificate(connection: sa.Connection, address: str) -> list[Refusal]:
+    """Handshakes without a certificate from there, where no other certificate calls from the same address: behind a
+    NAT or a load balancer nobody can tell whose they are.
+    """
+    callers = connection.scalars(sa.select(contact.c.fingerprint_sha256).where(contact.c.address == address).limit(2))
+    if len(callers.all()) > 1:
+        return []
+    found = ledger.about(connection, {"address": address}, LOOKED_AT)
+    return [item for item in found if not item.serial and item.cause in _OWN_WITHOUT_CERTIFICATE]
+
+
 def _when(item: Refusal) -> tuple[dt.datetime, int]:
     return item.at, item.number
 
@@ -205,16 +235,17 @@ def _identity_of(refusals: list[Refusal]) -> str:
 
 def _contact(connection: sa.Connection, found: _Found) -> Contact | None:
     names = Contact.__dataclass_fields__
-    chosen = sa.select(*(contact.c[name] for name in names))
+    chosen = sa.select(*(contact.c[name] for name in names)).order_by(contact.c.at.desc())
     if found.shown is not None and found.shown.fingerprint_sha256:
         chosen = chosen.where(contact.c.fingerprint_sha256 == found.shown.fingerprint_sha256)
     elif "serial" in found.known:
         chosen = chosen.where(contact.c.serial == found.known["serial"])
     elif "address" in found.known:
-        chosen = chosen.where(contact.c.address == found.known["address"])
+        newest = contact.c.first_at.desc()
+        chosen = chosen.where(contact.c.address == found.known["address"]).order_by(None).order_by(newest)
     else:
         return None
-    row = connection.execute(chosen.order_by(contact.c.at.desc()).limit(1)).one_or_none()
+    row = connection.execute(chosen.limit(1)).one_or_none()
     return Contact(*row) if row else None
 
 
@@ -242,6 +273,8 @@ def _judge_chain(facts: Facts, chain: tuple[x509.Certificate, ...], settings: Se
         return replace(facts, chain_fault=str(error))
     fault = device_fault(chain[:1], bundle, facts.now) or ""
     if fault and len(chain) > 1 and device_fault(chain, bundle, facts.now) is None:
+        if facts.contact is not None:  # a 3.x client sends its intermediates
+            return replace(facts, is_chain_known=True)
         name = chain[1].subject.rfc4514_string()
         fault = f"its intermediate {name} is not in MTLS_TENANT_CA_PEM; 4.x and 5.x clients do not send it"
     return replace(facts, chain_fault=fault, is_chain_known=not fault)
@@ -256,7 +289,7 @@ async def _ask_mender(mender: MenderClient, device_id: str) -> MenderFacts:
             found = await mender.get_device(device_id) if device_id else None
             limit = await mender.device_limit()
             accepted = await mender.count_devices(AuthSetStatus.ACCEPTED) if limit >= 0 else 0
-            return MenderFacts(device=found, limit=limit, accepted=accepted)
+            return MenderFacts(device=found, is_looked_up=bool(device_id), limit=limit, accepted=accepted)
     except RefusedError as error:
         return MenderFacts(error.reason, error.detail)
     except TimeoutError:

@@ -1,12 +1,15 @@
 """The verdict: exactly one first failure, in the order of the steps; what is over does not count."""
 
 import datetime as dt
+import shlex
 from dataclasses import replace
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtls_ambassador.cli import group
 from mtls_ambassador.decide.why import COMMANDS, ORDER, STEP_OF, Facts, MenderFacts, explain
 from mtls_ambassador.model.certificate import DeviceCertificate
 from mtls_ambassador.model.device import AuthSetStatus, MenderDevice, Standing
@@ -71,6 +74,56 @@ def test_what_the_device_got_over_does_not_count(kind: RefusalKind, cause: str) 
     assert explain(replace(GOOD, refusals=(refused(kind, cause, NOW - 2 * HOUR),))).is_in
 
 
+@pytest.mark.parametrize("cause", ["upstream-unreachable", "login-refused", "not-permitted", "store-failed"])
+def test_an_outage_that_is_over_keeps_nobody_out(cause: str) -> None:
+    facts = replace(GOOD, granted_at=None, mender=MenderFacts(limit=-1))
+    old, new = (refused(RefusalKind.AUTH_REQUEST, cause, at) for at in (NOW - HOUR, NOW))
+    assert explain(replace(facts, refusals=(old,))).failed is None
+    failed = explain(replace(facts, refusals=(new,))).failed
+    assert failed
+    assert failed.code == cause
+    still = explain(replace(facts, refusals=(old,), mender=MenderFacts(Reason.UPSTREAM_SLOW))).failed
+    assert still
+    assert still.code == "upstream-slow", "what Mender says now"
+
+
+def test_a_limit_that_was_raised_keeps_nobody_out() -> None:
+    refusals = (refused(RefusalKind.AUTH_REQUEST, "device-limit"),)
+    facts = replace(GOOD, granted_at=None, refusals=refusals)
+    assert explain(replace(facts, mender=MenderFacts(accepted=5, limit=6))).failed is None
+    failed = explain(replace(facts, mender=MenderFacts(accepted=5, limit=5))).failed
+    assert failed
+    assert failed.code == "device-limit"
+
+
+def test_at_an_address_a_neighbour_that_always_came_in_says_nothing() -> None:
+    silent = refused(RefusalKind.HANDSHAKE, "no-certificate", NOW - 2 * HOUR)
+    facts = Facts("192.0.2.1", NOW, contact=MET, refusals=(silent,))
+    failed = explain(facts).failed
+    assert failed
+    assert failed.code == "no-certificate"
+    came = replace(MET, first_at=NOW - HOUR)
+    assert explain(replace(facts, contact=came)).failed is None, "it has its certificate since"
+
+
+def test_no_next_command_lets_in_what_somebody_denied() -> None:
+    assert not [command for command in COMMANDS.values() if "restore" in command]
+
+
+def test_next_commands_are_there() -> None:
+    for command in COMMANDS.values():
+        words = shlex.split(command.format(identity="IDENTITY"))
+        if words[0] != "mtls-ambassador":
+            continue
+        at: click.Command = group
+        for word in words[1:]:
+            if not isinstance(at, click.Group):
+                break
+            found = at.get_command(click.Context(at), word)
+            assert found is not None, command
+            at = found
+
+
 def test_an_old_refusal_of_another_kind_is_over() -> None:
     facts = replace(GOOD, contact=None, granted_at=None)
     old = refused(RefusalKind.HANDSHAKE, "plain-http", NOW - HOUR)
@@ -101,6 +154,17 @@ def test_an_old_refusal_of_another_kind_is_over() -> None:
             "auth set in Mender",
         ),
         ({"mender": MenderFacts(accepted=5, limit=5)}, "device-limit", "device limit"),
+        ({"mender": MenderFacts(is_looked_up=True)}, "decommissioned", "auth set in Mender"),
+        (
+            {"mender": MenderFacts(device=replace(ACCEPTED, status=AuthSetStatus.PENDING))},
+            "withdrawn",
+            "auth set in Mender",
+        ),
+        (
+            {"mender": MenderFacts(device=replace(ACCEPTED, status=AuthSetStatus.NOAUTH))},
+            "withdrawn",
+            "auth set in Mender",
+        ),
     ],
 )
 def test_what_shows_without_a_refusal(change: dict[str, object], code: str, step: str) -> None:
