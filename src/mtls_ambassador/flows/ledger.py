@@ -36,7 +36,9 @@ CLEAN_EVERY = 600.0
 PAUSE = 0.05
 TOLD_PER_WRITE = 50
 """Happenings told to those who look, between two writes."""
-_NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
+_NEVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+LATE = dt.timedelta(minutes=5)
+"""What is told of an earlier minute, by so much, counts for the one that runs; by more, the clock was set back."""
 KINDS = {
     RefusalKind.HANDSHAKE: "handshakes",
     RefusalKind.CALL: "denied-calls",
@@ -70,6 +72,8 @@ class Ledger:
     _counts: Counter[tuple[dt.datetime, str, str]] = field(default_factory=Counter)
     _contacts: dict[str, Contact] = field(default_factory=dict)
     _told: int = 0
+    _is_writing: bool = False
+    """Rows that are being written are not put together meanwhile: their count would be written twice."""
 
     def refused(self, refusal: Refusal) -> bool:
         """Note a refusal; whether it is the first of its kind in this minute, which alone is worth a line of a log."""
@@ -120,7 +124,10 @@ class Ledger:
         """Note a connection that a certificate finished the handshake of."""
         before = self._contacts.get(contact.fingerprint_sha256)
         if before is not None:
-            contact = replace(contact, first_at=before.first_at, connections=before.connections + contact.connections)
+            first_at = min(before.first_at, contact.first_at)
+            contact = replace(contact, first_at=first_at, connections=before.connections + contact.connections)
+            if before.at > contact.at:  # what waited for a store that failed comes after what came since
+                contact = replace(contact, at=before.at, address=before.address, tls_version=before.tls_version)
         elif len(self._contacts) >= CONTACTS_WAITING:
             return
         self._contacts[contact.fingerprint_sha256] = contact
@@ -153,9 +160,13 @@ class Ledger:
         self._turn(self.now())
         self._told = 0
         rows = [row for row in (*self._done, *self._rows.values()) if row.waiting]
-        for begin in range(0, len(rows), PORTION):
-            await self._write_rows(database, rows[begin : begin + PORTION])
-        self._done = [row for row in self._done if row.waiting]
+        self._is_writing = True
+        try:
+            for begin in range(0, len(rows), PORTION):
+                await self._write_rows(database, rows[begin : begin + PORTION])
+        finally:
+            self._is_writing = False
+            self._done = [row for row in self._done if row.waiting]
         contacts, self._contacts = self._contacts, {}
         waiting = list(contacts.values())
         try:
@@ -191,12 +202,12 @@ class Ledger:
     def _turn(self, at: dt.datetime) -> None:
         """Begin a new minute when it is there. Of those whose store fails, what is too much loses all but its cause."""
         minute = at.replace(second=0, microsecond=0)
-        if minute == self._minute:
+        if self._minute - LATE < minute <= self._minute:
             return
         self._minute = minute
         self._done += [row for row in self._rows.values() if row.waiting]
         self._rows = {}
-        if len(self._done) > 2 * ROWS_PER_MINUTE:
+        if len(self._done) > 2 * ROWS_PER_MINUTE and not self._is_writing:
             self._done = _put_together(self._done)
 
     def _count(self, kind: str, name: str, number: int) -> None:

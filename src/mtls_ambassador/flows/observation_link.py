@@ -30,6 +30,7 @@ class ObservationLink:
         """Hand on one line, or count it as lost."""
         if len(self._waiting) >= MOST or self._size + len(line) > LARGEST:
             self._lost += 1
+            self._news.set()
             return
         self._waiting.append(line if line.endswith(b"\n") else line + b"\n")
         self._size += len(line)
@@ -52,18 +53,19 @@ class ObservationLink:
 
     async def _pour(self, writer: asyncio.StreamWriter) -> None:
         while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._waiting or self._lost:
-                if self._lost:
-                    lost, self._lost = self._lost, 0
-                    writer.write(json.dumps({"lost": lost}).encode() + b"\n")
-                if self._waiting:
-                    line = self._waiting.popleft()
-                    self._size -= len(line)
-                    writer.write(line)
-                    try:
-                        await writer.drain()
-                    except OSError:
-                        self._lost += 1
-                        raise
+            if not self._waiting and not self._lost:
+                self._news.clear()
+                await self._news.wait()
+            lost, self._lost = self._lost, 0
+            if lost:
+                writer.write(json.dumps({"lost": lost}).encode() + b"\n")
+            if self._waiting:
+                line = self._waiting.popleft()
+                self._size -= len(line)
+                writer.write(line)
+                lost += 1
+            try:
+                await writer.drain()
+            except OSError:
+                self._lost += lost
+                raise

@@ -1,9 +1,12 @@
 """The ledger: bounded whatever comes, and no count is ever lost."""
 
+import asyncio
 import datetime as dt
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtls_ambassador.flows.ledger import PORTION, ROWS_PER_MINUTE, Ledger, clean
+from mtls_ambassador.flows.observation_link import ObservationLink
 from mtls_ambassador.flows.observations import address_of, observe
+from mtls_ambassador.model.fleet_view import Contact
 from mtls_ambassador.model.reason import RefusedError
 from mtls_ambassador.model.refusal import Refusal, RefusalKind
 from mtls_ambassador.settings import Limits, StoreSettings
@@ -184,3 +189,67 @@ async def test_what_is_over_is_dropped(database: Database) -> None:
     assert await rows(database) == []
     assert await counts(database) == {}
     assert await counts(database, 3600) == {("handshakes", "expired"): 3 * PORTION}
+
+
+async def test_what_is_being_written_is_not_put_together_and_written_again(database: Database) -> None:
+    """A store that comes back under attack: the minute turns while many rows are on their way."""
+    clock = Clock()
+    ledger = Ledger(clock)
+    for minute in range(3):
+        for number in range(590):
+            ledger.refused(handshake(clock, f"192.0.2.{number}-{minute}"))
+        clock.now += MINUTE
+    writing = asyncio.create_task(ledger.write(database))  # noqa: TID251 - ended below
+    while not ledger._is_writing:  # noqa: SLF001, ASYNC110 - it sends no event
+        await asyncio.sleep(0)
+    clock.now += MINUTE
+    ledger.refused(handshake(clock))
+    await writing
+    await ledger.write(database)
+    assert sum(row.count for row in await rows(database)) == 3 * 590 + 1
+
+
+def test_a_late_word_of_the_minute_before_does_not_begin_it_again() -> None:
+    clock = Clock()
+    ledger = Ledger(clock)
+    assert ledger.refused(handshake(clock))
+    early = handshake(clock)
+    clock.now += MINUTE
+    assert ledger.refused(handshake(clock))
+    assert not ledger.refused(early)
+    assert not ledger.refused(handshake(clock))
+
+
+async def test_a_last_contact_never_goes_backwards(database: Database) -> None:
+    clock = Clock()
+    ledger = Ledger(clock)
+    old = Contact("aa", "a", "", "", clock(), clock(), "192.0.2.1", "TLSv1.2", 1)
+    new = replace(old, first_at=NOW + MINUTE, at=NOW + MINUTE, address="192.0.2.2", tls_version="TLSv1.3")
+    for item in (new, old):  # as after a write that failed
+        ledger.met(item)
+    await ledger.write(database)
+    (found,) = await database.read(lambda c: list(c.execute(sa.select(contact))))
+    assert (found.first_at, found.at, found.address, found.connections) == (NOW, NOW + MINUTE, "192.0.2.2", 2)
+
+
+async def test_lines_that_waited_for_the_service_come_without_another_one() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s"
+        link = ObservationLink(path)
+        got: list[bytes] = []
+        link._news.clear()  # noqa: SLF001 - as a connection that ended has left it
+        link.send(b"one")
+        link._news.clear()  # noqa: SLF001 - see above
+
+        async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            got.append(await reader.readline())
+            writer.close()
+
+        server = await asyncio.start_unix_server(read, path)
+        async with server, asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(link.keep())
+            async with asyncio.timeout(20):
+                while not got:  # noqa: ASYNC110 - a socket of the test's own
+                    await asyncio.sleep(0.01)
+            keeping.cancel()
+        assert got == [b"one\n"]
