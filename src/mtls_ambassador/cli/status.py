@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import ssl
 from typing import Any
 
 import click
@@ -56,11 +57,15 @@ def _listen(address: str | None) -> Listen:
 
 
 def _ask(listen: Listen) -> tuple[int, dict[str, Any]]:
-    connection = http.client.HTTPConnection(listen.host, listen.port, timeout=TIMEOUT)
+    connection = _connection(listen)
     try:
         connection.request("GET", "/health")
         response = connection.getresponse()
         return response.status, _readiness(response.read())
+    except ssl.SSLError as error:
+        raise AmbassadorError(
+            f"{listen}: its certificate is not MTLS_ADMIN_TLS_CERT, or it speaks no TLS ({error.reason or error})"
+        ) from error
     except (ConnectionResetError, http.client.BadStatusLine) as error:
         # What a TLS listener answers to plain HTTP: an alert, or nothing.
         raise AmbassadorError(
@@ -73,6 +78,21 @@ def _ask(listen: Listen) -> tuple[int, dict[str, Any]]:
         ) from error
     finally:
         connection.close()
+
+
+def _connection(listen: Listen) -> http.client.HTTPConnection:
+    """By TLS when the settings say that the listener speaks it; then with that one certificate, whatever its names."""
+    certificate = os.environ.get("MTLS_ADMIN_TLS_CERT", "").strip()
+    if not certificate:
+        return http.client.HTTPConnection(listen.host, listen.port, timeout=TIMEOUT)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # the address is the user's own word, and the certificate is known itself
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(cafile=certificate)
+    except OSError as error:
+        raise AmbassadorError(f"MTLS_ADMIN_TLS_CERT: {certificate}: no PEM certificate can be read") from error
+    return http.client.HTTPSConnection(listen.host, listen.port, timeout=TIMEOUT, context=context)
 
 
 def _readiness(body: bytes) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def make_app(context: Context) -> web.Application:
     async def show_metrics(request: web.Request) -> web.Response:
         del request
         context.metrics.ready.set(int((await context.readiness()).is_ready))
-        context.metrics.show_inputs(context.inputs())
+        context.metrics.show_inputs([*context.inputs(), *app[GATE].inputs()])
         try:
             own = await Admin(context.paths.admin_socket).metrics()
         except AmbassadorError:

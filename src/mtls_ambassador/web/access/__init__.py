@@ -16,7 +16,7 @@ async def form_of(request: web.Request) -> dict[str, str]:
     """The texts of a form; files are none. Raises HTTPBadRequest when it cannot be read, HTTPRequestEntityTooLarge."""
     try:
         sent = await request.post()
-    except ValueError as error:  # of multipart without a boundary, of an unknown charset
+    except (ValueError, LookupError) as error:  # of multipart without a boundary, of an unknown charset
         raise web.HTTPBadRequest(text="The form cannot be read.") from error
     return {name: value for name, value in sent.items() if isinstance(value, str)}
 

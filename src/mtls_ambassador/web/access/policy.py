@@ -83,7 +83,10 @@ def is_cross_site(headers: Mapping[str, str]) -> bool:
     if site:
         return site not in {"same-origin", "none"}
     origin = headers.get("Origin", "")
-    return bool(origin) and urlsplit(origin).netloc != headers.get("Host", "")
+    try:
+        return bool(origin) and urlsplit(origin).netloc != headers.get("Host", "")
+    except ValueError:
+        return True
 
 
 def needs_no_token(path: str, headers: Mapping[str, str], *, has_session: bool) -> bool:

@@ -21,10 +21,10 @@ class AdminTls:
     def __init__(self, certificate: Path, key: Path) -> None:
         """Raise AmbassadorError when the two are no pair that can be used."""
         self._files = certificate, key
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.options |= ssl.OP_NO_RENEGOTIATION
-        self._load(self.context)
+        self._current = self.context = self._load()
+        # A context keeps one pair for each kind of key, so that a new pair needs a new context; OpenSSL calls this for
+        # each handshake, with a name or without.
+        self.context.sni_callback = self._choose
         self._tried = self._seen = self._stamp()
 
     async def keep(self) -> None:
@@ -39,16 +39,21 @@ class AdminTls:
 
     def _take(self) -> None:
         try:
-            # On a trial first: of a pair that is none, the certificate alone would be in force.
-            self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-            self._load(self.context)
+            self._current = self._load()
         except AmbassadorError as error:
             log.error("not taken, the old one stays in force", what="admin certificate", reason=str(error))  # noqa: TRY400 - no traceback
         else:
             log.info("taken", what="admin certificate")
 
-    def _load(self, context: ssl.SSLContext) -> None:
+    def _choose(self, handshake: ssl.SSLSocket | ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        del name, context
+        handshake.context = self._current
+
+    def _load(self) -> ssl.SSLContext:
         certificate, key = self._files
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION
         names = f"MTLS_ADMIN_TLS_CERT {certificate} and MTLS_ADMIN_TLS_KEY {key}"
         try:
             context.load_cert_chain(certificate, key, password=_no_password)
@@ -57,6 +62,7 @@ class AdminTls:
             raise AmbassadorError(f"{names}: must be {right} ({error.reason or 'not PEM'})") from error
         except OSError as error:
             raise AmbassadorError(f"{names}: cannot be read: {error.strerror}") from error
+        return context
 
     def _stamp(self) -> Stamp:
         return tuple(map(stamp_of, self._files))

@@ -101,6 +101,7 @@ async def test_names_of_this_machine_are_known(tmp_path: Path, host: str) -> Non
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, 403),
         ({"Sec-Fetch-Site": "same-origin", "Origin": "https://behind-a-proxy.example"}, 422),
     ],
@@ -320,6 +321,13 @@ async def test_every_answer_tells_the_browser_what_it_may(tmp_path: Path, path: 
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
         assert "Access-Control-Allow-Origin" not in headers
+
+
+@pytest.mark.parametrize("charset", ["nonsense", "hex"])
+async def test_a_form_in_no_known_charset_is_refused(tmp_path: Path, charset: str) -> None:
+    async with listener(tmp_path, admin_users=users(tmp_path)) as (browser, _, _):
+        headers = {"Content-Type": f"application/x-www-form-urlencoded; charset={charset}"}
+        assert (await answer(browser, "POST", "/login", data=b"name=x", headers=headers))[0] == 400
 
 
 async def test_a_large_body_is_refused(tmp_path: Path) -> None:
