@@ -35,8 +35,8 @@ from mtls_ambassador.web.access import OPERATOR
 from mtls_ambassador.web.api import add_api
 from mtls_ambassador.web.context import CONTEXT, Context, Readiness
 from mtls_ambassador.web.metrics import Metrics
-from mtls_ambassador.web.page.live import STREAMS
 from mtls_ambassador.web.service import serving
+from mtls_ambassador.web.streams import STREAMS
 
 GOAL_MILLISECONDS = 100.0
 ROUNDS = 15

@@ -12,8 +12,8 @@ from mtls_ambassador.model.operator import Operator, Scope
 from mtls_ambassador.web.access import OPERATOR
 from mtls_ambassador.web.api import add_api
 from mtls_ambassador.web.context import CONTEXT, Context
-from mtls_ambassador.web.page.live import STREAMS, end_streams
 from mtls_ambassador.web.service import serving
+from mtls_ambassador.web.streams import STREAMS, end_streams
 from support.admin import admin_context
 
 READ, WRITE = "read-token", "write-token"

@@ -9,10 +9,10 @@ import click
 from mtls_ambassador.cli.device_records import opened
 from mtls_ambassador.cli.pki_store import json_option, now, who
 from mtls_ambassador.cli.terminal import printable
+from mtls_ambassador.flows import api_tokens
 from mtls_ambassador.model.errors import UsageError
 from mtls_ambassador.model.operator import Scope
 from mtls_ambassador.store import tokens
-from mtls_ambassador.store.audit import AuditEntry, append
 
 LONGEST_NAME = 64
 LONGEST_LIFE = 3650
@@ -39,8 +39,7 @@ def create(*, name: str, scope: str, days: int, by: str | None, as_json: bool) -
     at = now()
     end = at + dt.timedelta(days=days)
     with opened() as records, records.database.transaction() as connection:
-        made = tokens.create(connection, name, Scope(scope), who(by), at, end)
-        append(connection, AuditEntry(at, "token-create", scope, f"{name}, until {end:%Y-%m-%d}, by {who(by)}"))
+        made = api_tokens.create(connection, name, Scope(scope), who(by), at, end)
     if as_json:
         click.echo(json.dumps({"name": name, "scope": scope, "expires_at": end.isoformat(), "token": made}))
     else:
@@ -71,9 +70,7 @@ def revoke(*, name: str, by: str | None) -> int:
     """The token NAME lets nobody in any more, at once."""
     at = now()
     with opened() as records, records.database.transaction() as connection:
-        done = tokens.revoke(connection, name, who(by), at)
-        if done:
-            append(connection, AuditEntry(at, "token-revoke", "revoked", f"{name}, by {who(by)}"))
+        done = api_tokens.revoke(connection, name, who(by), at)
     click.echo(printable(f"{name}: revoked" if done else f"{name}: was revoked before"))
     return 0
 

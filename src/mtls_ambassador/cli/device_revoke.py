@@ -15,12 +15,12 @@ from mtls_ambassador.cli.device_view import line, some
 from mtls_ambassador.cli.pki_store import json_option, now, who
 from mtls_ambassador.cli.terminal import printable
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
-from mtls_ambassador.model.revocation import RevocationReason
+from mtls_ambassador.model.revocation import RECORDED
 
 if TYPE_CHECKING:
     from mtls_ambassador.flows.deny import Denied, Order
 
-REASONS = [item.value for item in RevocationReason if item is not RevocationReason.REMOVE_FROM_CRL]
+REASONS = [item.value for item in RECORDED]
 EPILOG = """\b
 Examples:
   mtls-ambassador device revoke '{"mac":"52:54:00:12:34:56"}' --reason keyCompromise --now

@@ -88,7 +88,8 @@ def explain(facts: Facts) -> Explanation:
     failures = found | failures if facts.mender.fault is None else failures | found
     if DENIED in found and found[DENIED].code == HandshakeCause.REVOKED.code:
         failures[DENIED] = found[DENIED]  # Envoy named the list: a CRL
-    steps = [failures.get(name) or _good(facts, name) for name in ORDER]
+    seen = _seen_in_mender(facts) | _seen_here(facts)
+    steps = [failures.get(name) or _good(name, seen.get(name, "")) for name in ORDER]
     return Explanation(facts.asked, _about(facts), tuple(steps))
 
 
@@ -128,7 +129,7 @@ def _is_over(facts: Facts, item: Refusal) -> bool:
     if item.kind is not RefusalKind.AUTH_REQUEST:
         return False
     mender = facts.mender
-    reason = next((known for known in Reason if known.code == item.cause), None)
+    reason = Reason.with_code(item.cause)
     if reason is Reason.DEVICE_LIMIT:
         return mender.fault is None and not 0 <= mender.limit <= mender.accepted
     return reason is not None and reason.verdict is Verdict.LATER and facts.now - item.at > FRESH
@@ -157,7 +158,7 @@ def words(kind: RefusalKind, code: str) -> tuple[str, str]:
         return found.text, found.hint
     if kind is RefusalKind.CALL:
         return CallCause.of(code).text, "`mtls-ambassador device denials` says who denied it and why."
-    reason = next((item for item in Reason if item.code == code), Reason.INTERNAL)
+    reason = Reason.with_code(code) or Reason.INTERNAL
     return reason.text, reason.hint
 
 
@@ -212,9 +213,8 @@ def _failed(facts: Facts, name: str, seen: str, cause: HandshakeCause | Reason) 
     return Step(name, StepState.FAILED, seen, cause.code, cause.text, cause.hint, command_for(cause.code, facts))
 
 
-def _good(facts: Facts, name: str) -> Step:
-    """What speaks for a step that nothing speaks against."""
-    seen = _seen_here(facts).get(name) or _seen_in_mender(facts).get(name)
+def _good(name: str, seen: str) -> Step:
+    """A step that nothing speaks against: ok when something speaks for it."""
     return Step(name, StepState.OK if seen else StepState.UNKNOWN, seen or "nothing is known of it")
 
 

@@ -175,9 +175,7 @@ class EnrolDevice:
             address=call.address,
             request_id=call.request_id,
         )
-        self.ledger.decided(
-            _entry(self._now(), call, _Seen(certificate, request), admitted.reason, ""), admitted.reason
-        )
+        self.ledger.granted(admitted.reason, request.identity.sha256)
         return Outcome(admitted.reason, answer=admitted.answer)
 
     async def _admit_new(
@@ -281,7 +279,7 @@ class EnrolDevice:
         Whoever is refused may ask again and again: within a minute, more of the same is counted in the ledger alone.
         """
         entry = _entry(self._now(), call, seen, outcome.reason, outcome.detail)
-        if not self.ledger.decided(entry, outcome.reason):
+        if not self.ledger.turned_away(entry, outcome.reason):
             return
         log.warning(
             "device refused" if outcome.reason.verdict is Verdict.REFUSED else "device told to come again",

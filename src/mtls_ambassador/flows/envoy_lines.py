@@ -16,6 +16,7 @@ LINES_PER_WINDOW = 20
 LONGEST_TEXT = 1024
 """Characters of a line that is handed on as it is."""
 _CONNECTION = f'"{CONNECTION_KEY}":'.encode()
+_READ = HANDSHAKE_KEY.encode(), DENIED_KEY.encode()
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class RefusalLog:
 
     def read(self, line: bytes) -> None:
         """One line."""
-        if _CONNECTION in line and HANDSHAKE_KEY.encode() not in line and DENIED_KEY.encode() not in line:
+        if _CONNECTION in line and not any(key in line for key in _READ):
             self._send(line)  # unread: there is one of each connection
             return
         try:

@@ -29,6 +29,7 @@ from mtls_ambassador.settings import Settings
 from mtls_ambassador.store import denials, fleet_devices, ledger
 from mtls_ambassador.store.database import Database
 from mtls_ambassador.store.denial_tables import seen
+from mtls_ambassador.store.fleet_detail import CONTACT
 from mtls_ambassador.store.ledger_tables import contact
 from mtls_ambassador.store.pki_tables import certificate as made
 from mtls_ambassador.store.tables import audit, device
@@ -70,6 +71,8 @@ class _Found:
     chain: tuple[x509.Certificate, ...] = ()
     shown: DeviceCertificate | None = None
     identity_sha256: str = ""
+    device_id: str = ""
+    """Mender's, of the record."""
     known: dict[str, str] = field(default_factory=dict)
     """By column of the ledger."""
 
@@ -82,15 +85,19 @@ async def explain(asked: str, sources: Sources) -> Explanation:
     asked = asked.strip()
     if not asked or len(asked) > LONGEST:
         raise UsageError("say which device: identity, name, serial, certificate in PEM, or address")
-    found = await sources.database.read(lambda c: _find(c, asked))
-    facts = await sources.database.read(lambda c: _recorded(c, asked, found, sources))
+    found, facts = await sources.database.read(lambda c: _look_up(c, asked, sources))
     shown = facts.certificate
     if shown is not None:
         facts = replace(facts, denied=(*facts.denied, *sources.lists(shown)))
     if found.chain:
         facts = await asyncio.to_thread(_judge_chain, facts, found.chain, sources.settings)
-    device_id = await sources.database.read(lambda c: _device_id(c, found.identity_sha256))
-    return why.explain(replace(facts, mender=await _ask_mender(sources.mender, device_id)))
+    return why.explain(replace(facts, mender=await _ask_mender(sources.mender, found.device_id)))
+
+
+def _look_up(connection: sa.Connection, asked: str, sources: Sources) -> tuple[_Found, Facts]:
+    """All that the store knows, of one moment."""
+    found = _find(connection, asked)
+    return found, _recorded(connection, asked, found, sources)
 
 
 def _find(connection: sa.Connection, asked: str) -> _Found:
@@ -150,7 +157,7 @@ def _by_serial(connection: sa.Connection, serial: str) -> _Found | None:
         found.identity_sha256 = known["identity_sha256"]
         found.known |= {"spki_sha256": known["spki_sha256"], "identity_sha256": known["identity_sha256"]}
         found.shown = found.shown or _certificate_of(known)
-    if row is None and known is None and not ledger.about(connection, {"serial": serial}, 1):
+    if row is None and known is None and not ledger.about(connection, [("serial", serial)], 1):
         return None
     return found
 
@@ -187,8 +194,9 @@ def _recorded(connection: sa.Connection, asked: str, found: _Found, sources: Sou
         .mappings()
         .one_or_none()
     )
+    found.device_id = row["device_id"] if row else ""
     met = _contact(connection, found)
-    refusals = [item for item in ledger.about(connection, found.known, LOOKED_AT) if _is_own(item, shown)]
+    refusals = [item for item in ledger.about(connection, found.known.items(), LOOKED_AT) if _is_own(item, shown)]
     if met is not None and shown is not None:
         refusals += _without_certificate(connection, met.address)
     hits = denials.that_hit(connection, shown, now) if shown is not None else []
@@ -221,7 +229,7 @@ def _without_certificate(connection: sa.Connection, address: str) -> list[Refusa
     callers = connection.scalars(sa.select(contact.c.fingerprint_sha256).where(contact.c.address == address).limit(2))
     if len(callers.all()) > 1:
         return []
-    found = ledger.about(connection, {"address": address}, LOOKED_AT)
+    found = ledger.about(connection, [("address", address)], LOOKED_AT)
     return [item for item in found if not item.serial and item.cause in _OWN_WITHOUT_CERTIFICATE]
 
 
@@ -234,8 +242,7 @@ def _identity_of(refusals: list[Refusal]) -> str:
 
 
 def _contact(connection: sa.Connection, found: _Found) -> Contact | None:
-    names = Contact.__dataclass_fields__
-    chosen = sa.select(*(contact.c[name] for name in names)).order_by(contact.c.at.desc())
+    chosen = sa.select(*CONTACT).order_by(contact.c.at.desc())
     if found.shown is not None and found.shown.fingerprint_sha256:
         chosen = chosen.where(contact.c.fingerprint_sha256 == found.shown.fingerprint_sha256)
     elif "serial" in found.known:
@@ -259,11 +266,6 @@ def _granted(connection: sa.Connection, found: _Found) -> dt.datetime | None:
         return None
     at: dt.datetime | None = connection.scalar(chosen.order_by(audit.c.id.desc()).limit(1))
     return at
-
-
-def _device_id(connection: sa.Connection, identity_sha256: str) -> str:
-    chosen = sa.select(device.c.device_id).where(device.c.identity_sha256 == identity_sha256)
-    return str(connection.scalar(chosen) or "")
 
 
 def _judge_chain(facts: Facts, chain: tuple[x509.Certificate, ...], settings: Settings) -> Facts:

@@ -16,7 +16,7 @@ import structlog
 
 from mtls_ambassador.flows.live import Live
 from mtls_ambassador.model.fleet_view import Contact
-from mtls_ambassador.model.reason import Reason, RefusedError, Verdict
+from mtls_ambassador.model.reason import Reason, RefusedError
 from mtls_ambassador.model.refusal import Refusal, RefusalKind
 from mtls_ambassador.settings import Limits
 from mtls_ambassador.store import ledger as table
@@ -94,14 +94,15 @@ class Ledger:
         self._tell("refusal", refusal_kind=refusal.kind.value, cause=refusal.cause, address=refusal.address)
         return len(key) > 2  # noqa: PLR2004 - what was put together is no news
 
-    def decided(self, entry: AuditEntry, reason: Reason) -> bool:
-        """Note how an auth request ended; whether it is worth a line, as `refused` says."""
-        if reason.verdict is Verdict.GRANTED:
-            self._turn(entry.at)
-            self._count("auth-requests", reason.code, 1)
-            if reason is not Reason.KNOWN:
-                self._tell("decision", reason=reason.code, identity_sha256=entry.identity_sha256)
-            return True
+    def granted(self, reason: Reason, identity_sha256: str) -> None:
+        """Note an auth request that was granted."""
+        self._turn(self.now())
+        self._count("auth-requests", reason.code, 1)
+        if reason is not Reason.KNOWN:
+            self._tell("decision", reason=reason.code, identity_sha256=identity_sha256)
+
+    def turned_away(self, entry: AuditEntry, reason: Reason) -> bool:
+        """Note an auth request that was not granted; whether it is worth a line, as `refused` says."""
         return self.refused(
             Refusal(
                 entry.at,

@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 from mtls_ambassador.envoy.listener import CONNECTION_KEY, DENIED_KEY, HANDSHAKE_KEY
 from mtls_ambassador.envoy.process import Admin
 from mtls_ambassador.flows.ledger import Ledger
+from mtls_ambassador.flows.private_socket import private_socket
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.fleet_view import Contact
 from mtls_ambassador.model.refusal import CallCause, HandshakeCause, Refusal, RefusalKind
@@ -109,12 +109,8 @@ async def listening(ledger: Ledger, path: Path) -> AsyncIterator[None]:
         finally:
             writer.close()
 
-    path.unlink(missing_ok=True)  # noqa: ASYNC240 - once, before anything is served
-    mask = os.umask(0o177)
-    try:
+    with private_socket(path):
         server = await asyncio.start_unix_server(read, path, limit=LONGEST_LINE)
-    finally:
-        os.umask(mask)
     try:
         yield
     finally:

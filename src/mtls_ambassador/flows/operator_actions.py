@@ -20,6 +20,7 @@ from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.operator import Operator
 from mtls_ambassador.model.reason import Reason, RefusedError
+from mtls_ambassador.model.storable import storable
 from mtls_ambassador.pki.approvable import read_certificates
 from mtls_ambassador.settings import Settings
 from mtls_ambassador.store.database import Database, make_engine
@@ -87,14 +88,14 @@ class Actions:
 
         Raises FaultsError naming what was not found, RefusedError STORE_FAILED for a fault of the database.
         """
-        order = Order(reason, self.by, self.now(), _clean(note), until, closes)
+        order = Order(reason, self.by, self.now(), storable(note), until, closes)
         return await self._apart(
             lambda database, journal, known: deny(database, journal, wanted, order, known, dry_run=dry_run)
         )
 
     async def restore(self, numbers: Sequence[int], wanted: Selection, note: str = "") -> Lifted:
         """Let devices in again. Raises as `revoke` does."""
-        order = Order("unspecified", self.by, self.now(), _clean(note))
+        order = Order("unspecified", self.by, self.now(), storable(note))
         return await self._apart(
             lambda database, journal, known: lift(database, journal, numbers, wanted, order, known)
         )
@@ -114,8 +115,3 @@ class Actions:
             raise
         finally:
             database.close()
-
-
-def _clean(text: str) -> str:
-    """As a database and a journal take it."""
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()

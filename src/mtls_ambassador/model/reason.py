@@ -200,6 +200,11 @@ class Reason(Enum):
         self.hint = hint
         """What to do about it; empty when nothing is to be done."""
 
+    @classmethod
+    def with_code(cls, code: str) -> "Reason | None":
+        """The one of that code; None for a code that is none of these."""
+        return next((item for item in cls if item.code == code), None)
+
     @property
     def withdraws(self) -> bool:
         """Whether it is Mender's "no" to a device it once accepted: a person's word that only Mender can undo."""

@@ -29,6 +29,10 @@ class RevocationReason(StrEnum):
         return number if number < 7 else number + 1  # noqa: PLR2004 - RFC 5280's own gap
 
 
+RECORDED = tuple(item for item in RevocationReason if item is not RevocationReason.REMOVE_FROM_CRL)
+"""Those that a record or a denial may have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Revocation:
     """One certificate taken back."""

@@ -127,7 +127,7 @@ def _judge(status: int, text: str) -> Finding:
     except (ValueError, KeyError, TypeError):
         said = text[:200]
     found = _CODE.search(said)
-    reason = next((item for item in Reason if found and item.code == found[1]), None)
+    reason = Reason.with_code(found[1]) if found else None
     if reason is None:
         right = "`mtls-ambassador device why` on the gateway asks Mender, which does not tell devices"
         return fail("auth request", f"HTTP {status}: {said}", right)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from mtls_ambassador.store.chain import GENESIS, NAMES, Head, hold_head, move_head, next_hash
+from mtls_ambassador.model.storable import storable
+from mtls_ambassador.store.chain import GENESIS, NAMES, Head, hold_head, move_head, next_hash, read_begin
 from mtls_ambassador.store.tables import audit, audit_head
 
 PAGE = 1000
@@ -56,8 +57,7 @@ def _cut(name: str, value: object) -> object:
     """A text as the column takes it: PostgreSQL refuses one that is too long, has a NUL, or is no Unicode."""
     if not isinstance(value, str):
         return value
-    text = value[: _LENGTHS[name]].replace("\0", "\ufffd")
-    return text if text.isascii() else text.encode(errors="replace").decode()
+    return storable(value[: _LENGTHS[name]])
 
 
 def read_all(connection: sa.Connection) -> list[AuditEntry]:
@@ -96,7 +96,7 @@ def verify(connection: sa.Connection, anchors: Sequence[Head] = ()) -> AuditVerd
     end = _read_head(connection)
     if end is None:
         return AuditVerdict(0, Head(0, GENESIS), "the head of the audit is missing")
-    at = _read_begin(connection)
+    at = read_begin(connection)
     noted = {anchor.last_id: anchor for anchor in anchors if anchor.last_id > at.last_id}
     if any(anchor.last_id == at.last_id and anchor.hash != at.hash for anchor in anchors):
         return AuditVerdict(0, end, REWRITTEN.format(at.last_id))
@@ -118,12 +118,6 @@ def _walk(connection: sa.Connection, at: Head, end: Head, noted: dict[int, Head]
     if noted:
         return AuditVerdict(rows, end, f"row {min(noted)} was noted and is not there: an older state was restored")
     return AuditVerdict(rows, end)
-
-
-def _read_begin(connection: sa.Connection) -> Head:
-    """Where the chain goes on from: its first row, or the last one that was pruned (`store.retention`)."""
-    row = connection.execute(sa.select(audit_head.c.pruned_id, audit_head.c.pruned_hash)).one()
-    return Head(row.pruned_id, row.pruned_hash or GENESIS)
 
 
 def _read_head(connection: sa.Connection) -> Head | None:

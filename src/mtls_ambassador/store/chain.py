@@ -73,6 +73,12 @@ def hold_head(connection: sa.Connection) -> Head:
     return Head(max(last_id, highest or 0), own)
 
 
+def read_begin(connection: sa.Connection) -> Head:
+    """What the chain's first row goes on from: nothing, or the last row that was pruned (`store.retention`)."""
+    row = connection.execute(sa.select(audit_head.c.pruned_id, audit_head.c.pruned_hash)).one()
+    return Head(row.pruned_id, row.pruned_hash or GENESIS)
+
+
 def move_head(connection: sa.Connection, head: Head) -> None:
     """The chain ends here now."""
     connection.exec_driver_sql(_MOVE[connection.dialect.name], (head.last_id, head.hash))

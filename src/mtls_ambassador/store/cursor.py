@@ -6,9 +6,17 @@ import json
 
 from mtls_ambassador.model.errors import UsageError
 
+MOST = 500
+"""Rows of a page."""
 LONGEST = 2_000
 """Characters."""
 _HIGHEST = 2**63 - 1
+
+
+def require_limit(limit: int) -> None:
+    """Raise UsageError for a page of no rows, or of too many."""
+    if not 1 <= limit <= MOST:
+        raise UsageError(f"limit: must be 1 to {MOST}, not {limit}")
 
 
 def pack(kind: str, number: int, text: str = "") -> str:

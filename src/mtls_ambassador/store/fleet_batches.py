@@ -5,22 +5,19 @@ from itertools import islice
 
 import sqlalchemy as sa
 
-from mtls_ambassador.model.errors import UsageError
 from mtls_ambassador.model.fleet_view import BatchRow, Page
 from mtls_ambassador.store import cursor
 from mtls_ambassador.store.denial_tables import seen
 from mtls_ambassador.store.pki_tables import batch, certificate, revocation
 
 KIND = "batch"
-MOST = 500
 VOID = sa.literal_column("'void'", sa.String)
 """In the statement itself: an index of a part of the rows is not used for what a parameter says."""
 
 
 def page(connection: sa.Connection, *, limit: int = 50, after: str = "") -> Page[BatchRow]:
     """The newest first. Raises UsageError for a limit or an `after` that cannot be."""
-    if not 1 <= limit <= MOST:
-        raise UsageError(f"limit: must be 1 to {MOST}, not {limit}")
+    cursor.require_limit(limit)
     place = cursor.unpack(KIND, after)
     chosen = sa.select(batch.c.id, batch.c.name, batch.c.quantity, batch.c.created_at, batch.c.finished_at)
     if place is not None:

@@ -14,7 +14,6 @@ from mtls_ambassador.store.certificates import Status
 from mtls_ambassador.store.fleet_batches import VOID
 from mtls_ambassador.store.pki_tables import certificate, revocation
 
-MOST = 500
 REVOKED = "revoked"
 STATUSES = (*(item.value for item in Status), REVOKED)
 """What may be asked for."""
@@ -64,8 +63,7 @@ def page(connection: sa.Connection, query: CertificateQuery) -> Page[Certificate
     As with devices a page may have few or none and still a `next`, when too many had to be looked at for it.
     Raises UsageError for a limit, a status or an `after` that cannot be.
     """
-    if not 1 <= query.limit <= MOST:
-        raise UsageError(f"limit: must be 1 to {MOST}, not {query.limit}")
+    cursor.require_limit(query.limit)
     if query.status and query.status not in STATUSES:
         raise UsageError(f"status: must be one of {', '.join(STATUSES)}")
     order = _order(query)

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from mtls_ambassador.model.denial import Denial
-from mtls_ambassador.model.errors import UsageError
 from mtls_ambassador.model.fleet_view import Page
 from mtls_ambassador.store import cursor
 from mtls_ambassador.store.denial_tables import denial
 from mtls_ambassador.store.denials import as_denial, columns
 
 KIND = "denial"
-MOST = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +29,7 @@ class DenialRow:
 
 def page(connection: sa.Connection, *, with_past: bool = False, limit: int = 50, after: str = "") -> Page[DenialRow]:
     """The newest first; `with_past` also those that were lifted. Raises UsageError for a limit or an `after`."""
-    if not 1 <= limit <= MOST:
-        raise UsageError(f"limit: must be 1 to {MOST}, not {limit}")
+    cursor.require_limit(limit)
     place = cursor.unpack(KIND, after)
     chosen = sa.select(*columns, denial.c.lifted_at, denial.c.lifted_by).order_by(denial.c.id.desc()).limit(limit + 1)
     if place is not None:

@@ -10,13 +10,10 @@ from mtls_ambassador.model.certificate import Named
 from mtls_ambassador.model.denial import Denial
 from mtls_ambassador.model.device import Pin, PinState
 from mtls_ambassador.model.fleet_view import Contact, DeviceDetail, Event, SeenCertificate
-from mtls_ambassador.model.refusal import Refusal
-from mtls_ambassador.store import denial_search, fleet_devices
+from mtls_ambassador.store import denial_search, fleet_devices, ledger
 from mtls_ambassador.store.denial_tables import seen
 from mtls_ambassador.store.fleet_events import COLUMNS, as_event
-from mtls_ambassador.store.fleet_refusals import COLUMNS as REFUSAL
-from mtls_ambassador.store.fleet_refusals import as_refusal
-from mtls_ambassador.store.ledger_tables import contact, refusal
+from mtls_ambassador.store.ledger_tables import contact
 from mtls_ambassador.store.pki_tables import certificate
 from mtls_ambassador.store.tables import audit, pin
 
@@ -24,7 +21,7 @@ MOST = 50
 """Certificates and keys of a device, the newest."""
 LAST = 20
 """Events and refusals."""
-_CONTACT = [contact.c[name] for name in Contact.__dataclass_fields__]
+CONTACT = [contact.c[name] for name in Contact.__dataclass_fields__]
 
 
 def read(connection: sa.Connection, identity_sha256: str, now: dt.datetime) -> DeviceDetail | None:
@@ -35,13 +32,15 @@ def read(connection: sa.Connection, identity_sha256: str, now: dt.datetime) -> D
     pins = _pins(connection, identity_sha256)
     certificates = _certificates(connection, identity_sha256)
     keys = {item.spki_sha256 for item in pins} | {item.spki_sha256 for item in certificates} - {""}
+    own = [("identity_sha256", identity_sha256), *(("spki_sha256", key) for key in sorted(keys))]
     return DeviceDetail(
         row,
         pins,
         certificates,
         tuple(_denials(connection, certificates, keys, now)),
         _events(connection, identity_sha256),
-        _refusals(connection, identity_sha256, keys),
+        # Of the identity, and of the keys that speak for it, whatever they asked for.
+        tuple(ledger.about(connection, own, LAST)),
     )
 
 
@@ -74,7 +73,7 @@ def _certificates(connection: sa.Connection, identity_sha256: str) -> tuple[Seen
 
 
 def _contacts(connection: sa.Connection, fingerprints: Sequence[str]) -> dict[str, Contact]:
-    chosen = sa.select(*_CONTACT).where(contact.c.fingerprint_sha256.in_(fingerprints))
+    chosen = sa.select(*CONTACT).where(contact.c.fingerprint_sha256.in_(fingerprints))
     return {row[0]: Contact(*row) for row in connection.execute(chosen)}
 
 
@@ -98,13 +97,3 @@ def _denials(
 def _events(connection: sa.Connection, identity_sha256: str) -> tuple[Event, ...]:
     chosen = sa.select(*COLUMNS).where(audit.c.identity_sha256 == identity_sha256)
     return tuple(map(as_event, connection.execute(chosen.order_by(audit.c.id.desc()).limit(LAST))))
-
-
-def _refusals(connection: sa.Connection, identity_sha256: str, keys: set[str]) -> tuple[Refusal, ...]:
-    """Of the identity, and of the keys that speak for it, whatever they asked for."""
-    found: dict[int, Refusal] = {}
-    for column, values in ((refusal.c.identity_sha256, [identity_sha256]), (refusal.c.spki_sha256, sorted(keys))):
-        for value in values:
-            chosen = sa.select(*REFUSAL).where(column == value).order_by(refusal.c.id.desc()).limit(LAST)
-            found |= {row.id: as_refusal(row) for row in connection.execute(chosen)}
-    return tuple(found[number] for number in sorted(found, reverse=True)[:LAST])

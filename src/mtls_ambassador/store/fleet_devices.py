@@ -22,8 +22,6 @@ from mtls_ambassador.store.tables import device
 _Row = Any
 """Of _COLUMNS."""
 KIND = "device"
-MOST = 500
-"""Devices of a page."""
 LONGEST = 200
 """Characters of a text that is looked for."""
 SLICES = (1_000, 4_000)
@@ -44,8 +42,7 @@ _COLUMNS = (
 
 def page(connection: sa.Connection, query: DeviceQuery) -> Page[DeviceRow]:
     """Those that the query means. Raises UsageError for a limit, a text or an `after` that cannot be."""
-    if not 1 <= query.limit <= MOST:
-        raise UsageError(f"limit: must be 1 to {MOST}, not {query.limit}")
+    cursor.require_limit(query.limit)
     if len(query.text) > LONGEST:
         raise UsageError(f"text: at most {LONGEST} characters, not {len(query.text)}")
     after = cursor.unpack(KIND, query.after)
@@ -61,7 +58,7 @@ def find(connection: sa.Connection, identity_sha256: str) -> DeviceRow | None:
 
 def with_serial(connection: sa.Connection, serial: int) -> list[str]:
     """Identities (SHA-256) of the devices that were accepted with a certificate of this serial."""
-    chosen = sa.select(seen.c.identity_sha256).where(seen.c.serial == serial).distinct().limit(MOST)
+    chosen = sa.select(seen.c.identity_sha256).where(seen.c.serial == serial).distinct().limit(cursor.MOST)
     return [row[0] for row in connection.execute(chosen)]
 
 

@@ -7,13 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mtls_ambassador.model.errors import UsageError
 from mtls_ambassador.model.fleet_view import Event, Page
 from mtls_ambassador.store import cursor
 from mtls_ambassador.store.tables import audit
 
 KIND = "event"
-MOST = 500
 COLUMNS = [audit.c[name if name != "number" else "id"] for name in Event.__dataclass_fields__]
 """Those that `as_event` takes."""
 
@@ -34,8 +32,7 @@ class EventQuery:
 
 def page(connection: sa.Connection, query: EventQuery) -> Page[Event]:
     """Those that the query means, by an index. Raises UsageError for a limit or an `after` that cannot be."""
-    if not 1 <= query.limit <= MOST:
-        raise UsageError(f"limit: must be 1 to {MOST}, not {query.limit}")
+    cursor.require_limit(query.limit)
     after = cursor.unpack(KIND, query.after)
     chosen = sa.select(*COLUMNS).order_by(audit.c.id.desc()).limit(query.limit + 1)
     if after is not None:

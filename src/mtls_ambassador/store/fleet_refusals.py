@@ -6,14 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mtls_ambassador.model.errors import UsageError
 from mtls_ambassador.model.fleet_view import Page
 from mtls_ambassador.model.refusal import Refusal, RefusalKind
 from mtls_ambassador.store import cursor
 from mtls_ambassador.store.ledger_tables import refusal, tally
 
 KIND = "refusal"
-MOST = 500
 LOOKED_AT = 20_000
 """Rows for one page at the most, where no index can tell."""
 HOUR, DAY = 3600, 86_400
@@ -50,8 +48,7 @@ def page(connection: sa.Connection, query: RefusalQuery) -> Page[Refusal]:
 
     Raises UsageError for a limit or an `after` that cannot be.
     """
-    if not 1 <= query.limit <= MOST:
-        raise UsageError(f"limit: must be 1 to {MOST}, not {query.limit}")
+    cursor.require_limit(query.limit)
     place = cursor.unpack(KIND, query.after)
     before = _TOP if place is None else place[0]
     first = next((refusal.c[name] == value for name, value in query.equal().items() if name != "kind"), sa.true())

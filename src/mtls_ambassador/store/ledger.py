@@ -1,7 +1,7 @@
 """Refusals, contacts and counts over time, in bounded portions. Each function works in the caller's transaction."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mtls_ambassador.model.fleet_view import Contact
 from mtls_ambassador.model.refusal import Refusal
+from mtls_ambassador.model.storable import storable
 from mtls_ambassador.store.fleet_refusals import COLUMNS, as_refusal
 from mtls_ambassador.store.ledger_tables import contact, refusal, tally
 
@@ -73,13 +74,13 @@ def count(connection: sa.Connection, counts: Mapping[tuple[dt.datetime, str, str
         connection.execute(insert.on_conflict_do_update(index_elements=list(tally.primary_key), set_=update), rows)
 
 
-def about(connection: sa.Connection, known: Mapping[str, str], limit: int) -> list[Refusal]:
+def about(connection: sa.Connection, known: Iterable[tuple[str, str]], limit: int) -> list[Refusal]:
     """Refusals of which any of these is true, the newest first; empty texts are true of none.
 
-    `known` is by column: serial, spki_sha256, identity_sha256, address.
+    `known` are columns with a value: serial, spki_sha256, identity_sha256, address.
     """
     found: dict[int, Refusal] = {}
-    for name, value in known.items():
+    for name, value in known:
         if value:
             chosen = sa.select(*COLUMNS).where(refusal.c[name] == value).order_by(refusal.c.id.desc()).limit(limit)
             found |= {row.id: as_refusal(row) for row in connection.execute(chosen)}
@@ -95,4 +96,4 @@ def _fit(name: str, value: object, table: sa.Table = refusal) -> object:
     if not isinstance(value, str):
         return value
     most = getattr(table.c[name].type, "length", None) or 1024
-    return value[:most].replace("\0", "\ufffd").encode(errors="replace").decode()
+    return storable(value[:most])

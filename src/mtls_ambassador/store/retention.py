@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mtls_ambassador.settings import Limits
-from mtls_ambassador.store.chain import GENESIS, NAMES, Head, hold_head, next_hash
+from mtls_ambassador.store.chain import NAMES, Head, hold_head, next_hash, read_begin
 from mtls_ambassador.store.ledger_tables import contact, refusal, tally
 from mtls_ambassador.store.tables import audit, audit_head
 
@@ -43,8 +43,7 @@ def prune_audit(connection: sa.Connection, limits: Limits, now: dt.datetime) -> 
     too_old = now - dt.timedelta(days=limits.audit_days)
     if oldest is None or (oldest.at >= too_old and oldest.id > head.last_id - limits.audit_rows):
         return 0
-    begin = connection.execute(sa.select(audit_head.c.pruned_id, audit_head.c.pruned_hash)).one()
-    last = cut = Head(begin.pruned_id, begin.pruned_hash or GENESIS)
+    last = cut = read_begin(connection)
     chosen = sa.select(audit.c.id, audit.c.hash, *(audit.c[name] for name in NAMES)).where(audit.c.id < head.last_id)
     for row in connection.execute(chosen.order_by(audit.c.id).limit(PORTION)).mappings():
         if row["at"] >= too_old and row["id"] > head.last_id - limits.audit_rows:

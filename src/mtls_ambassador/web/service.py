@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import json
-import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from mtls_ambassador.flows.denied_certificates import DeniedCertificates
 from mtls_ambassador.flows.enrol_device import EnrolDevice
 from mtls_ambassador.flows.ledger import Ledger
 from mtls_ambassador.flows.live import Live
+from mtls_ambassador.flows.private_socket import private_socket
 from mtls_ambassador.flows.store_denials import StoreWatch
 from mtls_ambassador.mender.client import MenderClient
 from mtls_ambassador.model.errors import AmbassadorError
@@ -79,7 +79,8 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
                 asyncio.TaskGroup() as tasks,
             ):
                 await _listen(admin_runner, settings.admin_listen, "MTLS_ADMIN_LISTEN", tls)
-                await _listen_on_socket(decision_runner, paths.decision_socket)
+                with private_socket(paths.decision_socket):
+                    await web.UnixSite(decision_runner, str(paths.decision_socket), backlog=4096).start()
                 works = [each.keep() for each in (watch, credentials, tls) if each is not None]
                 works += [
                     ledger.keep(database, settings.limits),
@@ -153,16 +154,6 @@ async def _listen(runner: web.AppRunner, listen: Listen, setting: str, tls: Admi
         await web.TCPSite(runner, listen.host or None, listen.port, ssl_context=context).start()
     except OSError as error:
         raise AmbassadorError(f"{setting}: cannot listen on {listen}: {error.strerror}") from error
-
-
-async def _listen_on_socket(runner: web.AppRunner, path: Path) -> None:
-    """Only this user may connect: the folder is 0700, and the socket is made under a mask that says it again."""
-    path.unlink(missing_ok=True)  # noqa: ASYNC240 - once, before anything is served
-    mask = os.umask(0o177)
-    try:
-        await web.UnixSite(runner, str(path), backlog=4096).start()
-    finally:
-        os.umask(mask)
 
 
 async def _readiness(draining: asyncio.Event, database: Database, paths: RuntimePaths) -> Readiness:

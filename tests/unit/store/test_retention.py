@@ -104,10 +104,10 @@ def test_refusals_contacts_and_counts(database: Database) -> None:
             ledger.count(connection, {(NOW, "calls", ""): 5, (NOW + dt.timedelta(minutes=1), "calls", ""): 6})
     with database.snapshot() as connection:
         for known in ({"serial": "af"}, {"address": "192.0.2.1", "serial": "none"}):
-            (found,) = ledger.about(connection, known, 10)
+            (found,) = ledger.about(connection, known.items(), 10)
             assert isinstance(found.kind, RefusalKind)
             assert (found.number, found.count, found.at, found.kind) == (number, 5, NOW + DAY, RefusalKind.CALL)
-        assert ledger.about(connection, {"serial": "", "address": ""}, 10) == []
+        assert ledger.about(connection, [("serial", ""), ("address", "")], 10) == []
         assert connection.execute(sa.select(contact.c.connections)).scalar_one() == 4
         hours = sa.select(tally.c.count).where(tally.c.step == 3600)
         assert connection.execute(hours).scalars().all() == [22]

@@ -9,13 +9,14 @@ from mtls_ambassador.flows.operator_actions import Actions
 from mtls_ambassador.model.certificate import DeviceCertificate
 from mtls_ambassador.model.denial import Denial
 from mtls_ambassador.model.identity import Identity
+from mtls_ambassador.model.storable import storable
 from mtls_ambassador.pki.approvable import is_authority, read_certificates
 from mtls_ambassador.pki.parse import device_certificate
 from mtls_ambassador.store import fleet_devices
 from mtls_ambassador.web.api.answers import ApproveAnswer, DenialAnswer, DenyAnswer, RestoreAnswer
 from mtls_ambassador.web.api.endpoint import Call, RefusalError
 from mtls_ambassador.web.api.questions import Named
-from mtls_ambassador.web.api.read import clean, moment
+from mtls_ambassador.web.api.read import moment
 
 UNFIT = HTTPStatus.UNPROCESSABLE_ENTITY
 
@@ -46,7 +47,7 @@ async def deny(call: Call) -> DenyAnswer:
     if until is not None and until <= now:
         raise RefusalError(UNFIT, "until: is over; leave it out to deny for good")
     done = await actions(call).revoke(
-        wanted, body.reason.value, clean(body.note), until=until, closes=body.close_connections, dry_run=body.dry_run
+        wanted, body.reason.value, storable(body.note), until=until, closes=body.close_connections, dry_run=body.dry_run
     )
     if not body.dry_run:
         call.context.live.publish("denial", made=len(done.made))
@@ -71,7 +72,7 @@ async def restore(call: Call) -> RestoreAnswer:
     wanted = selection(body)
     if not body.numbers and wanted == Selection():
         raise RefusalError(UNFIT, "say what to let in again: numbers, or what the denials name")
-    done = await actions(call).restore(body.numbers, wanted, clean(body.note))
+    done = await actions(call).restore(body.numbers, wanted, storable(body.note))
     call.context.live.publish("denial", lifted=len(done.lifted))
 
     def told(items: tuple[Denial, ...], *, are_lifted: bool = False) -> list[DenialAnswer]:
@@ -95,7 +96,7 @@ def actions(call: Call) -> Actions:
 
 def selection(body: Named) -> Selection:
     """What is meant. Raises RefusalError naming the field at fault."""
-    begins, ends, issuer = moment(body.issued_from), moment(body.issued_before), clean(body.issuer)
+    begins, ends, issuer = moment(body.issued_from), moment(body.issued_before), storable(body.issuer)
     if (begins is None) != (ends is None):
         raise RefusalError(UNFIT, "issued_from, issued_before: go together")
     if begins is not None and ends is not None and begins >= ends:
@@ -110,7 +111,7 @@ def selection(body: Named) -> Selection:
         tuple(int(text, 16) for text in body.serials),
         tuple(map(_certificate, body.certificates)),
         tuple(body.keys),
-        tuple(map(clean, body.batches)),
+        tuple(map(storable, body.batches)),
         (begins, ends) if begins and ends else None,
         issuer,
         body.unseen,

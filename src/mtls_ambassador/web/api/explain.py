@@ -2,10 +2,10 @@
 
 from http import HTTPStatus
 
+from mtls_ambassador.model.storable import storable
 from mtls_ambassador.store import fleet_devices
 from mtls_ambassador.web.api.answers import ExplanationAnswer
 from mtls_ambassador.web.api.endpoint import Call, RefusalError
-from mtls_ambassador.web.api.read import clean
 from mtls_ambassador.web.explaining import explained
 
 
@@ -19,4 +19,4 @@ async def of_device(call: Call) -> ExplanationAnswer:
 
 async def why(call: Call) -> ExplanationAnswer:
     """Of whatever was asked about."""
-    return ExplanationAnswer.of(await explained(call.context, clean(call.body.about)))
+    return ExplanationAnswer.of(await explained(call.context, storable(call.body.about)))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from mtls_ambassador import __version__
 from mtls_ambassador.model.fleet_view import DeviceQuery
+from mtls_ambassador.model.storable import storable
 from mtls_ambassador.settings.shown import in_force
 from mtls_ambassador.store import (
     fleet_batches,
@@ -53,11 +54,6 @@ def moment(time: dt.datetime | None) -> dt.datetime | None:
     )
 
 
-def clean(text: str) -> str:
-    """As every database takes it."""
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
-
-
 def serial_of(text: str | None) -> str:
     """Lower-case hex without leading zeros; empty for none."""
     return f"{int(text, 16):x}" if text else ""
@@ -74,7 +70,7 @@ async def overview(call: Call) -> Overview:
 async def devices(call: Call) -> Devices:
     """A page of devices."""
     q = call.query
-    asked = DeviceQuery(clean(q.text), q.standing, moment(q.silent_since), q.limit, q.after)
+    asked = DeviceQuery(storable(q.text), q.standing, moment(q.silent_since), q.limit, q.after)
     page = await _read(call, lambda c: fleet_devices.page(c, asked))
     return Devices(list(page.items), page.next)
 
@@ -92,7 +88,7 @@ async def certificates(call: Call) -> Certificates:
     """A page of certificates."""
     q = call.query
     asked = fleet_certificates.CertificateQuery(
-        clean(q.name),
+        storable(q.name),
         int(q.serial, 16) if q.serial else None,
         q.batch,
         q.status or "",
@@ -115,7 +111,7 @@ async def events(call: Call) -> Events:
     """A page of the audit."""
     q = call.query
     asked = fleet_events.EventQuery(
-        clean(q.event), q.identity or "", serial_of(q.serial), moment(q.since), q.limit, q.after
+        storable(q.event), q.identity or "", serial_of(q.serial), moment(q.since), q.limit, q.after
     )
     page = await _read(call, lambda c: fleet_events.page(c, asked))
     return Events(list(page.items), page.next)
@@ -126,8 +122,8 @@ async def refusals(call: Call) -> Refusals:
     q = call.query
     asked = fleet_refusals.RefusalQuery(
         q.kind,
-        clean(q.cause),
-        clean(q.address),
+        storable(q.cause),
+        storable(q.address),
         serial_of(q.serial),
         q.key or "",
         q.identity or "",

@@ -2,10 +2,8 @@
 
 import datetime as dt
 
-import sqlalchemy as sa
-
+from mtls_ambassador.flows import api_tokens
 from mtls_ambassador.store import tokens
-from mtls_ambassador.store.audit import AuditEntry, append
 from mtls_ambassador.web.api.act import actions
 from mtls_ambassador.web.api.answers import Done, TokenAnswer, TokenMade, Tokens
 from mtls_ambassador.web.api.endpoint import Call
@@ -36,24 +34,11 @@ async def create(call: Call) -> TokenMade:
     """A new one."""
     body, now, by = call.body, call.context.now(), actions(call).by
     end = now + dt.timedelta(days=body.days)
-
-    def work(connection: sa.Connection) -> str:
-        made = tokens.create(connection, body.name, body.scope, by, now, end)
-        detail = f"{body.name}, until {end:%Y-%m-%d}, by {by}"
-        append(connection, AuditEntry(now, "token-create", body.scope.value, detail))
-        return made
-
-    return TokenMade(body.name, await call.context.database.run(work), end)
+    made = await call.context.database.run(lambda c: api_tokens.create(c, body.name, body.scope, by, now, end))
+    return TokenMade(body.name, made, end)
 
 
 async def revoke(call: Call) -> Done:
     """It lets nobody in any more, at once."""
     name, now, by = call.body.name, call.context.now(), actions(call).by
-
-    def work(connection: sa.Connection) -> bool:
-        done = tokens.revoke(connection, name, by, now)
-        if done:
-            append(connection, AuditEntry(now, "token-revoke", "revoked", f"{name}, by {by}"))
-        return done
-
-    return Done(await call.context.database.run(work))
+    return Done(await call.context.database.run(lambda c: api_tokens.revoke(c, name, by, now)))

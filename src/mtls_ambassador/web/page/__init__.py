@@ -9,7 +9,7 @@ from importlib import import_module
 from aiohttp import web
 
 from mtls_ambassador.web.page.errors import as_page
-from mtls_ambassador.web.page.live import STREAMS, end_streams
+from mtls_ambassador.web.streams import STREAMS, end_streams
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LOGIN = "mtls_ambassador.web.access.login"

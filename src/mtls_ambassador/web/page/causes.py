@@ -34,7 +34,7 @@ def where(kind: str) -> str:
 
 def verdict_of(code: str) -> Verdict:
     """What an auth request's reason meant for the device."""
-    found = next((item for item in Reason if item.code == code), None)
+    found = Reason.with_code(code)
     return found.verdict if found else Verdict.REFUSED
 
 

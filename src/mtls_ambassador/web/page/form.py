@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from mtls_ambassador.model.errors import AmbassadorError
-from mtls_ambassador.model.revocation import RevocationReason
+from mtls_ambassador.model.revocation import RECORDED
 from mtls_ambassador.web.access import form_of
 
-REASONS = tuple(item.value for item in RevocationReason if item is not RevocationReason.REMOVE_FROM_CRL)
+REASONS = tuple(item.value for item in RECORDED)
 LONGEST = 64 * 1024
 """Characters of a field; a certificate with its chain is shorter."""
 

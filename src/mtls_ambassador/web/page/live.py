@@ -14,18 +14,13 @@ from aiohttp import web
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.web.access import operator_of
 from mtls_ambassador.web.context import CONTEXT
+from mtls_ambassador.web.streams import HEARTBEAT, stream_to
 
 if TYPE_CHECKING:
     from mtls_ambassador.flows.live import Happening
 
-HEARTBEAT = 15.0
-"""Seconds; a connection that is dead is found by it, on both sides."""
 PAUSE = 1.0
 """Seconds between two messages to one browser: what happens meanwhile goes into the next one."""
-LONGEST = 900.0
-"""Seconds; then the browser connects again, and is asked again who it is."""
-HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-STREAMS = web.AppKey("streams", set[asyncio.Task[object]])
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -33,37 +28,15 @@ async def stream(request: web.Request) -> web.StreamResponse:
     operator_of(request)
     try:
         with request.app[CONTEXT].live.listen() as queue:
-            return await _tell(request, queue)
+            return await stream_to(request, lambda: _message(queue), pause=PAUSE)
     except AmbassadorError as error:
         headers = {"Retry-After": "30"}
         return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text=f"{error}\n", headers=headers)
 
 
-async def end_streams(app: web.Application) -> None:
-    """The service ends: nobody waits for browsers."""
-    for task in app[STREAMS]:
-        task.cancel()
-
-
-async def _tell(request: web.Request, queue: "asyncio.Queue[Happening]") -> web.StreamResponse:
-    response = web.StreamResponse(headers=HEADERS)
-    await response.prepare(request)
-    own = asyncio.current_task()
-    assert own is not None  # noqa: S101 - a handler is run by a task
-    request.app[STREAMS].add(own)
-    clock = asyncio.get_running_loop().time
-    end = clock() + LONGEST
-    try:
-        while clock() < end:
-            kinds = await _news(queue)
-            message = f"event: {'happened' if kinds else 'beat'}\ndata: {json.dumps(kinds)}\n\n"
-            await response.write(message.encode())
-            await asyncio.sleep(PAUSE)
-    except ConnectionResetError:
-        pass  # the browser has left
-    finally:
-        request.app[STREAMS].discard(own)
-    return response
+async def _message(queue: "asyncio.Queue[Happening]") -> bytes:
+    kinds = await _news(queue)
+    return f"event: {'happened' if kinds else 'beat'}\ndata: {json.dumps(kinds)}\n\n".encode()
 
 
 async def _news(queue: "asyncio.Queue[Happening]") -> dict[str, int]:

@@ -17,6 +17,7 @@ from mtls_ambassador.model.fleet_view import (
     Page,
 )
 from mtls_ambassador.model.refusal import Refusal
+from mtls_ambassador.model.storable import storable
 from mtls_ambassador.store import (
     fleet_batches,
     fleet_certificates,
@@ -45,13 +46,13 @@ async def device(context: Context, identity_sha256: str) -> DeviceDetail | None:
 
 async def refusals(context: Context, *, cause: str, address: str, serial: str, after: str) -> Page[Refusal]:
     """A page of refusals, the newest first."""
-    asked = fleet_refusals.RefusalQuery(cause=cause, address=clean(address), serial=hexadecimal(serial), after=after)
+    asked = fleet_refusals.RefusalQuery(cause=cause, address=storable(address), serial=hexadecimal(serial), after=after)
     return await context.database.read(lambda c: fleet_refusals.page(c, asked))
 
 
 async def events(context: Context, *, event: str, serial: str, after: str) -> Page[Event]:
     """A page of the audit, the newest first."""
-    asked = fleet_events.EventQuery(event=clean(event), serial=hexadecimal(serial), after=after)
+    asked = fleet_events.EventQuery(event=storable(event), serial=hexadecimal(serial), after=after)
     return await context.database.read(lambda c: fleet_events.page(c, asked))
 
 
@@ -63,7 +64,7 @@ async def certificates(
     if not batch.isascii() or (batch and not batch.isdigit()):
         raise UsageError("batch: must be its number")
     asked = fleet_certificates.CertificateQuery(
-        name=clean(chosen["name"]),
+        name=storable(chosen["name"]),
         serial=int(serial, 16) if serial else None,
         batch_id=min(int(batch), 2**31) if batch else None,
         status=chosen["status"],
@@ -110,8 +111,3 @@ def hexadecimal(serial: str) -> str:
     if not 0 <= number < 2**160:
         raise UsageError("serial: must be hexadecimal digits, of at most 20 octets, such as 4F:1C:9A")
     return f"{number:x}"
-
-
-def clean(text: str) -> str:
-    """As every database takes it."""
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -5,10 +5,11 @@ from http import HTTPStatus
 from aiohttp import web
 
 from mtls_ambassador.model.errors import UsageError
+from mtls_ambassador.model.storable import storable
 from mtls_ambassador.web.access import operator_of
 from mtls_ambassador.web.context import CONTEXT
 from mtls_ambassador.web.explaining import explained
-from mtls_ambassador.web.page import form, query, reads
+from mtls_ambassador.web.page import form, query
 from mtls_ambassador.web.page.devices import find
 from mtls_ambassador.web.page.site import render
 
@@ -21,7 +22,7 @@ async def ask(request: web.Request) -> web.Response:
     explanation, fault = None, ""
     if asked.strip():
         try:
-            explanation = await explained(request.app[CONTEXT], reads.clean(asked))
+            explanation = await explained(request.app[CONTEXT], storable(asked))
         except UsageError as error:
             fault = str(error)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if fault else HTTPStatus.OK
