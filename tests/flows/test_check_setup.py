@@ -21,6 +21,7 @@ from mtls_ambassador.sandbox.server import SandboxConfig, SandboxServer
 from mtls_ambassador.settings import Listen
 from mtls_ambassador.settings.load import load
 from support.pki import Files, validity
+from support.ports import free_port
 
 PASSWORD = "hunter2-sandbox"
 NOWHERE = Path("/nowhere/mender-gateway.conf")
@@ -54,12 +55,6 @@ async def serving(tls: Pair) -> AsyncIterator[SandboxServer]:
 async def sandbox(pki: Made) -> AsyncIterator[SandboxServer]:
     async with serving(make_server(pki.ca, ["localhost"], validity(to_days=300))) as server:
         yield server
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

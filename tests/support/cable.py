@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from support.gateway import free_port
+from support.ports import free_port
 
 
 class Cable:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -14,17 +13,11 @@ from shutil import rmtree
 from typing import Any
 
 from support.pki import Pki
+from support.ports import free_port
 
 STUB = (sys.executable, str(Path(__file__).with_name("stub_gateway.py")))
 REAL = (sys.executable, "-m", "mtls_ambassador", "run")
 PATIENCE = 30.0
-
-
-def free_port() -> int:
-    """A TCP port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Gateway:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from support.gateway import free_port
+from support.ports import free_port
 
 PATIENCE = 60
 SPEED = {"fsync": "off", "shared_buffers": "16MB", "max_connections": "30", "unix_socket_directories": ""}

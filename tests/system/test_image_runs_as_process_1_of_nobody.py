@@ -11,8 +11,8 @@ from mtls_ambassador import __version__
 from mtls_ambassador.sandbox.server import SandboxServer
 from mtls_ambassador.sandbox.state import SandboxConfig
 from support.client import ask, request
-from support.gateway import free_port
 from support.pki import run_seed_commands
+from support.ports import free_port
 from unit.deploy.container import STATE, Container, build, stop
 from unit.deploy.dockerfile import read_stages
 

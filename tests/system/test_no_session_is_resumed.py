@@ -9,7 +9,7 @@ import pytest
 from support.client import PATIENCE, request
 from support.gateway import STUB, Gateway
 from support.pki import Pki
-from support.revocation import crl, serial_of, swap
+from support.revocation import becomes, call, crl, serial_of, swap
 
 STATUS = request("/status")
 
@@ -56,7 +56,7 @@ async def test_a_session_from_before_the_revocation_opens_nothing(tmp_path: Path
         async with Gateway.running(pki, "http://127.0.0.1:9", command=STUB, environ=environ) as gateway:
             _, session = connect(gateway.port, context, None)
             swap(path, crl(pki.ca, [serial_of(device)], number=2))
-            await gateway.event("taken")
+            await becomes(lambda context=context: call(gateway, context), "refused")  # type: ignore[misc]  # bound now
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 connect(gateway.port, context, session)
             assert "is in a CRL" in (await gateway.event("handshake refused"))["cause"]

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from support.client import ask, request
-from support.gateway import STUB, Gateway, free_port
+from support.gateway import STUB, Gateway
 from support.pki import Pki
+from support.ports import free_port
 from support.upstream import Upstream
 
 CALL = request("/api/devices/v1/x")

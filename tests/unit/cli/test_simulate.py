@@ -1,7 +1,6 @@
 """What `simulate` says to wrong usage and wrong files: each names the thing, and the exit code says which it was."""
 
 import datetime as dt
-import socket
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from mtls_ambassador.cli import main
 from mtls_ambassador.pki.issue import Pair, Validity, make_ca
+from support.ports import free_port
 
 NOW = dt.datetime.now(dt.UTC)
 CA = make_ca("CA", Validity.days(NOW, 1))
@@ -82,12 +82,6 @@ def test_an_encrypted_issuer_key_wants_its_passphrase(tmp_path: Path, capsys: py
         assert simulate(*(given if word else given[:4]), url=f"https://127.0.0.1:{free_port()}") == 1
         assert said in (text := capsys.readouterr().err)
         assert "sesame" not in text
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_nobody_listening_is_one_line_and_exit_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,9 +14,9 @@ from mtls_ambassador.pki.issue import make_ca, make_key, make_server, public_key
 from mtls_ambassador.sandbox.server import SandboxConfig, SandboxServer
 from mtls_ambassador.settings import Limits
 from support.enrolment import PASSWORD, USER, identity_of
-from support.gateway import free_port
 from support.mender_client import connected, refusal, stranger
 from support.pki import validity
+from support.ports import free_port
 
 DEVICES = "/api/management/v2/devauth/devices"
 KEY = AuthKey(public_key_pem(make_key()), "sha")
