@@ -25,6 +25,7 @@ format: setup-test
 
 docs: setup-test
 	$(VENV)/python scripts/generate_docs.py
+	$(VENV)/python scripts/grafana_board.py
 
 # Refreshes the lock files; uv is only needed here.
 COMPILE := uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header

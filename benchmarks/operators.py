@@ -34,6 +34,7 @@ from mtls_ambassador.store.database import Database, open_database
 from mtls_ambassador.web.access import OPERATOR
 from mtls_ambassador.web.api import add_api
 from mtls_ambassador.web.context import CONTEXT, Context, Readiness
+from mtls_ambassador.web.costly import Costly
 from mtls_ambassador.web.metrics import Metrics
 from mtls_ambassador.web.service import serving
 from mtls_ambassador.web.streams import STREAMS
@@ -113,9 +114,8 @@ async def serving_api(settings: Settings, database: Database, folder: Path) -> A
         loaded = Loaded(settings, (), {})
         app = web.Application(middlewares=[everybody])
         app[STREAMS] = set()
-        app[CONTEXT] = Context(
-            loaded, paths, database, mender, denied, Live(), Metrics(), well, list, lambda: dt.datetime.now(dt.UTC)
-        )
+        now, costly = (lambda: dt.datetime.now(dt.UTC)), Costly(database)
+        app[CONTEXT] = Context(loaded, paths, database, mender, denied, Live(), Metrics(), well, list, now, costly)
         add_api(app)
         async with serving(app) as runner:
             await web.TCPSite(runner, "127.0.0.1", 0).start()

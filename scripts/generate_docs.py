@@ -1,5 +1,6 @@
 """Writes the pages of docs/reference/ from the code; a test holds them equal."""
 
+import datetime as dt
 import json
 import sys
 from collections.abc import Iterator
@@ -9,12 +10,15 @@ import click
 import msgspec
 
 from mtls_ambassador.cli import group
+from mtls_ambassador.envoy import call_counters, routes
+from mtls_ambassador.flows.ledger import Ledger
 from mtls_ambassador.model.reason import Reason, Verdict
 from mtls_ambassador.settings.foreign import FOREIGN, Foreign
 from mtls_ambassador.settings.table import SETTINGS, Setting
 from mtls_ambassador.web.api import PREFIX
 from mtls_ambassador.web.api.openapi import document
 from mtls_ambassador.web.api.routes import ENDPOINTS
+from mtls_ambassador.web.metrics import Metrics
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 WIDTH = 100
@@ -75,6 +79,36 @@ JSON of at most 1 MiB. Each answer has the header `X-MEN-RequestID`, the caller'
 | 413, 415 | the body is too long, or not JSON |
 | 422 | it is as declared and still cannot be, such as an `after` of another list; nothing was changed |
 | 500, 503 | the gateway's log has it; the store or a stream is not to be had now |
+"""
+METRICS_INTRO = """\
+# Metrics
+
+<!-- made by scripts/generate_docs.py: change src/mtls_ambassador/web/metrics.py, then run `make docs` -->
+
+What `/metrics` of the admin listener tells, in Prometheus' text format. No label holds a text of a device, and each
+has few values. Alert rules and a Grafana board: [../operator/monitoring.md](../operator/monitoring.md). Python's own
+`process_…` come with them.
+
+| Metric | Kind | Labels | Meaning |
+|---|---|---|---|
+"""
+METRICS_OF_ENVOY = """
+## Counted by Envoy
+
+Absent while Envoy does not answer; `mtls_ambassador_envoy_answers` is then 0. A counter is there from its first count
+on.
+
+| Metric | Kind | Labels | Meaning |
+|---|---|---|---|
+| `{requests}` | counter | `method`, `code`, `route` | device calls; the name is Mender Gateway's |
+| `{bytes}` | counter | `method`, `code`, `route` | bytes of their answers' bodies; the name is Mender Gateway's |
+| `envoy_http_downstream_cx_…`, `envoy_http_downstream_rq_…` | | | device connections and calls |
+| `envoy_cluster_upstream_cx_…`, `…_rq_…` | | `envoy_cluster_name` | of `upstream` (Mender) and `decision` |
+| `envoy_cluster_upstream_rq_time` | histogram | `envoy_cluster_name` | milliseconds until the answer was whole |
+| `envoy_listener_ssl_…` | | | handshakes and their errors |
+| `envoy_server_…` | | | uptime and memory |
+
+`method` is {methods}, or {other}; `route` is {routes}, or nothing where no request could be read.
 """
 FOREIGN_INTRO = """\
 ## Settings of Mender's gateways that do not apply here
@@ -191,6 +225,27 @@ def api_document() -> str:
     return json.dumps(document(ENDPOINTS), indent=1, ensure_ascii=False) + "\n"
 
 
+def metrics_page() -> str:
+    """docs/reference/metrics.md."""
+    metrics = Metrics()
+    metrics.show_ledger(Ledger(lambda: dt.datetime.now(dt.UTC)))
+    rows = (
+        f"| `{item.name}` | {item.kind} | {', '.join(f'`{label}`' for label in item.labels)} | {item.text} |\n"
+        for item in metrics.catalogue
+    )
+    return (
+        METRICS_INTRO
+        + "".join(rows)
+        + METRICS_OF_ENVOY.format(
+            requests=call_counters.REQUESTS,
+            bytes=call_counters.BYTES,
+            methods=", ".join(call_counters.METHODS),
+            other=call_counters.OTHER,
+            routes=", ".join(f"`{name}`" for name in routes.NAMES),
+        )
+    )
+
+
 def _help(title: str, command: click.Command, parent: click.Context | None) -> str:
     context = click.Context(
         command,
@@ -209,6 +264,7 @@ PAGES = {
     "reasons.md": reasons_page,
     "api.md": api_page,
     "openapi.json": api_document,
+    "metrics.md": metrics_page,
 }
 
 

@@ -14,6 +14,7 @@ from mtls_ambassador.model.input_state import InputState
 from mtls_ambassador.settings.load import Loaded
 from mtls_ambassador.store.database import open_database
 from mtls_ambassador.web.context import Context, Readiness
+from mtls_ambassador.web.costly import Costly
 from mtls_ambassador.web.metrics import Metrics
 from support.enrolment import settings_for
 
@@ -53,4 +54,5 @@ async def admin_context(
                 readiness,
                 inputs,
                 now,
+                Costly(database),
             )

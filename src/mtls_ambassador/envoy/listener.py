@@ -5,6 +5,7 @@ Follows Envoy's "Configuring Envoy as an edge proxy".
 
 from typing import Any
 
+from mtls_ambassador.envoy.call_counters import per_call
 from mtls_ambassador.envoy.denylist import FILTER, LUA_TYPE, METADATA, lua_filter
 from mtls_ambassador.envoy.material import Material, denylist_source
 from mtls_ambassador.envoy.place import Machine, RuntimePaths
@@ -82,7 +83,7 @@ def _http(settings: Settings, paths: RuntimePaths, material: Material | None) ->
             whole_request(),
             {"name": "router", "typed_config": _router()},
         ],
-        "access_log": [_denied_calls()],
+        "access_log": [_denied_calls(), per_call()],
         "route_config": {"name": DEVICES, "virtual_hosts": [virtual_host(settings)]},
         "local_reply_config": local_replies(),
         "upgrade_configs": [{"upgrade_type": "websocket"}],

@@ -4,9 +4,11 @@ import asyncio
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
+from mtls_ambassador.envoy import call_counters
 from mtls_ambassador.envoy.place import RuntimePaths
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.settings import Settings
@@ -18,7 +20,7 @@ LOG_FORMAT = "%l\t%n\t%_"
 ADMIN_TIMEOUT = 5.0
 STATISTICS = (
     r"^(http\.devices\.downstream_(cx|rq)|cluster\.(upstream|decision)\.(upstream_(cx|rq)|membership)"
-    r"|listener\..*\.ssl\.(handshake|connection_error|fail)|server\.(uptime|memory|live))"
+    rf"|listener\..*\.ssl\.(handshake|connection_error|fail)|server\.(uptime|memory|live)|{call_counters.STATISTICS})"
 )
 """Those of Envoy's that operators get; it has thousands."""
 _GAUGE = re.compile(rb"^(\S+): (\d+)$", re.MULTILINE)
@@ -68,7 +70,7 @@ class Admin:
             _, body = await self._call("GET", "/stats?filter=^listener_manager\\.total_listeners_active$")
         except AmbassadorError:
             return False
-        return status == 200 and any(int(value) for _, value in _GAUGE.findall(body))  # noqa: PLR2004 - HTTP's OK
+        return status == HTTPStatus.OK and any(int(value) for _, value in _GAUGE.findall(body))
 
     async def drain(self) -> None:
         """Ask every device to leave after its current request; the listener stays open until the drain time is over."""
@@ -87,9 +89,14 @@ class Admin:
         return {name.decode(): int(value) for name, value in _GAUGE.findall(body)}
 
     async def metrics(self) -> bytes:
-        """Some of Envoy's own statistics, as Prometheus reads them: of devices, of both clusters, of the process."""
-        _, body = await self._call("GET", f"/stats?format=prometheus&usedonly&filter={quote(STATISTICS)}")
-        return body
+        """Some of Envoy's statistics, as Prometheus reads them: of devices, of both clusters, of the process.
+
+        Raises AmbassadorError also when Envoy answers with anything but them.
+        """
+        status, body = await self._call("GET", f"/stats?format=prometheus&usedonly&filter={quote(STATISTICS)}")
+        if status != HTTPStatus.OK:
+            raise AmbassadorError(f"Envoy's admin interface answers {status} to /stats")
+        return call_counters.as_mender_gateway(body)
 
     async def _call(self, method: str, path: str) -> tuple[int, bytes]:
         try:

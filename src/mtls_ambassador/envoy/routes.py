@@ -29,22 +29,26 @@ BUFFER = "whole_request"
 """The filter that holds a request back until all of it has come; off but on the routes that name it."""
 BUFFER_TYPES = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3"
 
+NAMES = ("auth-requests", "status", "ambiguous", "authentication", "devices", "nowhere")
+"""Of the routes, in the order in which they are tried."""
+
 
 def virtual_host(settings: Settings) -> dict[str, Any]:
     """All routes, first match wins. Fails closed: what no route names is answered 404 here."""
     decision = _decision_route(settings)
+    routes = [
+        {"match": {"path": AUTH_REQUESTS}, **decision},
+        {"match": {"path": "/status"}, "direct_response": _inline(200, '{"status":"ok"}')},
+        {"match": _regex(AMBIGUOUS), "direct_response": _inline(400, "malformed path")},
+        {"match": _regex(ALMOST_AUTHENTICATION), **decision},
+        {"match": {"prefix": "/api/devices/"}, "route": _upstream_action(settings)},
+        {"match": {"prefix": "/"}, "direct_response": _inline(404, "not found")},
+    ]
     return {
         "name": "devices",
         "domains": ["*"],
         "request_headers_to_remove": ["x-envoy-external-address"],
-        "routes": [
-            {"match": {"path": AUTH_REQUESTS}, **decision},
-            {"match": {"path": "/status"}, "direct_response": _inline(200, '{"status":"ok"}')},
-            {"match": _regex(AMBIGUOUS), "direct_response": _inline(400, "malformed path")},
-            {"match": _regex(ALMOST_AUTHENTICATION), **decision},
-            {"match": {"prefix": "/api/devices/"}, "route": _upstream_action(settings)},
-            {"match": {"prefix": "/"}, "direct_response": _inline(404, "not found")},
-        ],
+        "routes": [{"name": name} | route for name, route in zip(NAMES, routes, strict=True)],
     }
 
 

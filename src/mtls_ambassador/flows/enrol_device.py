@@ -96,6 +96,11 @@ class EnrolDevice:
         """Where every outcome is counted; whoever keeps one puts it here."""
         self._time_limit = 3 * limits.upstream_timeout
 
+    @property
+    def waiting(self) -> int:
+        """Auth requests that wait for a place."""
+        return self._gate.waiting
+
     async def __call__(self, call: AuthCall) -> Outcome:
         """Decide one auth request. Never raises: a fault of our own is Reason.INTERNAL and stands in the log."""
         seen = _Seen()

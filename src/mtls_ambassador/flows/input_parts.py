@@ -98,7 +98,8 @@ def all_parts(settings: Settings, paths: RuntimePaths, machine: Machine, now: Ca
 
 def shown(part: Part, inputs: Inputs, settings: Settings, now: dt.datetime) -> InputState:
     """How it stands with it, with what is wrong with what is in force."""
-    state = replace(part.state, entries=part.count(inputs))
+    next_update = inputs.crls.next_update if part.name == CRL and inputs.crls is not None else None
+    state = replace(part.state, entries=part.count(inputs), next_update=next_update)
     if state.fault:
         return state
     if part.name == CRL and inputs.crls is not None and inputs.is_crl_stale(now):

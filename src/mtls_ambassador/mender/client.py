@@ -170,6 +170,7 @@ class MenderClient:
             answer = await self._call_with(token, method, path, body, headers)
             if answer.status == HTTPStatus.UNAUTHORIZED:
                 raise RefusedError(Reason.LOGIN_REFUSED, f"{method} {path.partition('?')[0]}: {_error_text(answer)}")
+        self.login.worked()
         raise_for_trouble(answer, f"{method} {path.partition('?')[0]}")
         if answer.status == HTTPStatus.FORBIDDEN:
             raise RefusedError(Reason.NOT_PERMITTED, f"{method} {path.partition('?')[0]}")

@@ -6,6 +6,7 @@ import re
 import time
 from http import HTTPStatus
 
+from mtls_ambassador.mender.login_state import FAILED, HELD, NONE, REFUSED, LoginState, end_of
 from mtls_ambassador.mender.transport import Transport, raise_for_trouble
 from mtls_ambassador.model.reason import Reason, RefusedError
 from mtls_ambassador.settings import Settings
@@ -27,13 +28,25 @@ class Login:
         self._failures = 0
         self._failed: RefusedError | None = None
         self._refused_until = 0.0
+        self._word = NONE
+
+    @property
+    def state(self) -> LoginState:
+        """As it is now."""
+        if self._access_token is not None:
+            return LoginState(self._word, "personal-access-token", end_of(self._access_token.reveal()))
+        return LoginState(self._word, "session", end_of(self._token) if self._token else None)
+
+    def worked(self) -> None:
+        """Mender has taken the token for a call."""
+        self._word = HELD
 
     def renew(self, settings: Settings) -> None:
         """Other credentials: the next call logs in with them."""
         before = self._user, self._password, self._access_token
         self._take(settings)
         if before != (self._user, self._password, self._access_token):
-            self._token, self._refused_until = None, 0.0
+            self._token, self._refused_until, self._word = None, 0.0, NONE
 
     def _take(self, settings: Settings) -> None:
         self._user = settings.mender_user
@@ -45,6 +58,7 @@ class Login:
         if self._access_token is not None:
             token = self._access_token.reveal()
             if token == not_this:
+                self._word = REFUSED
                 raise RefusedError(Reason.LOGIN_REFUSED, "the personal access token is not valid (any more)")
             return token
         failures = self._failures
@@ -63,6 +77,7 @@ class Login:
         except RefusedError as error:
             self._failures += 1
             self._failed = error
+            self._word = REFUSED if error.reason is Reason.LOGIN_REFUSED else FAILED
             raise
 
     async def _log_in(self) -> str:

@@ -2,7 +2,8 @@
 
 import datetime as dt
 import ssl
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -11,6 +12,7 @@ from http import HTTPStatus
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from mtls_ambassador.mender.calls import name_of
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.reason import Reason, RefusedError
 from mtls_ambassador.settings import Settings
@@ -35,8 +37,8 @@ class Transport:
         self._session = session
         self._base = str(settings.upstream)
         self._tls = _tls(settings)
-        self.calls = 0
-        """Calls made so far."""
+        self.on_call: Callable[[str, str, float], None] = lambda _call, _outcome, _seconds: None
+        """Told of each call that is over: its name, `2xx` and the like or the reason's code, and seconds."""
 
     @classmethod
     @asynccontextmanager
@@ -62,6 +64,21 @@ class Transport:
         self, method: str, path: str, *, headers: Mapping[str, str] | CIMultiDict[str], body: bytes | None = None
     ) -> Answer:
         """One call; redirects are not followed, so that no credential goes to another host."""
+        began, outcome = time.monotonic(), "given-up"
+        try:
+            answer = await self._call(method, path, headers, body)
+            outcome = f"{answer.status // 100}xx"
+        except RefusedError as error:
+            outcome = error.reason.code
+            raise
+        else:
+            return answer
+        finally:
+            self.on_call(name_of(method, path), outcome, time.monotonic() - began)
+
+    async def _call(
+        self, method: str, path: str, headers: Mapping[str, str] | CIMultiDict[str], body: bytes | None
+    ) -> Answer:
         try:
             try:
                 return await self._exchange(method, path, headers, body)
@@ -85,7 +102,6 @@ class Transport:
     async def _exchange(
         self, method: str, path: str, headers: Mapping[str, str] | CIMultiDict[str], body: bytes | None
     ) -> Answer:
-        self.calls += 1
         async with self._session.request(
             method, self._base + path, headers=headers, data=body, allow_redirects=False, ssl=self._tls
         ) as response:

@@ -20,6 +20,8 @@ class InputState:
     fault: str = ""
     """Why what is there now is not in force; empty when it is."""
     fault_since: dt.datetime | None = None
+    next_update: dt.datetime | None = None
+    """When the first of its CRLs is stale."""
 
     def taken(self, now: dt.datetime) -> "InputState":
         """What is there is in force."""
@@ -32,6 +34,10 @@ class InputState:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "InputState":
         """From what `json.dumps` makes of it with times in ISO form. Raises ValueError, KeyError or TypeError."""
-        since = values["fault_since"]
-        times = dt.datetime.fromisoformat(values["loaded_at"]), dt.datetime.fromisoformat(since) if since else None
-        return cls(values["name"], values["source"], times[0], values["entries"], values["fault"], times[1])
+        loaded_at = dt.datetime.fromisoformat(values["loaded_at"])
+        times = {name: _time(values[name]) for name in ("fault_since", "next_update")}
+        return cls(values["name"], values["source"], loaded_at, values["entries"], values["fault"], **times)
+
+
+def _time(text: str | None) -> dt.datetime | None:
+    return dt.datetime.fromisoformat(text) if text else None

@@ -5,6 +5,7 @@ is being written goes into the next one, so a burst of devices costs few syncs t
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -61,8 +62,22 @@ class Database:
         self._waiting: list[_Job] = []
         self._is_at_work = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self.on_commit: Callable[[float], None] = lambda _seconds: None
+        """Told in the store's thread how long a transaction of `run` took."""
         self._reading: sa.Engine | None = None
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="store-read")
+
+    @property
+    def waiting(self) -> int:
+        """Pieces of work that no transaction has begun with."""
+        return len(self._waiting)
+
+    @property
+    def size(self) -> int:
+        """Bytes of an SQLite file with its log; 0 for another database."""
+        if self.engine.dialect.name != "sqlite" or not self.engine.url.database:
+            return 0
+        return sum(_size(Path(self.engine.url.database + end)) for end in ("", "-wal"))
 
     async def run(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` and commit; it sees all earlier ones and is all or nothing.
@@ -143,11 +158,13 @@ class Database:
     def _commit(self, batch: list[_Job]) -> None:
         """All jobs in one transaction; when one has a fault, all once more, each behind a savepoint of its own."""
         jobs = [job for job in batch if not job.result.cancelled()]
+        began = time.monotonic()
         try:
             with self.engine.begin() as connection:
                 done = [_Done(job, job.work(connection)) for job in jobs]
         except Exception:  # noqa: BLE001 - whose fault it is, and what is left of it, shows the second time
             done = self._commit_apart(jobs)
+        self.on_commit(time.monotonic() - began)
         batch[0].result.get_loop().call_soon_threadsafe(self._deliver, done)
 
     def _deliver(self, done: list[_Done]) -> None:
@@ -179,6 +196,13 @@ class Database:
             at_work = jobs[len(done) : len(done) + 1] if began else []
             return [_Done(job, fault=error) for job in at_work or jobs]
         return done
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _work(connection: sa.Connection, job: _Job) -> _Done:

@@ -5,15 +5,14 @@ from dataclasses import asdict
 from http import HTTPStatus
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from mtls_ambassador import __version__
-from mtls_ambassador.envoy.process import Admin
-from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.web.access.gate import GATE, LARGEST_BODY, add_gate
 from mtls_ambassador.web.api import add_api
 from mtls_ambassador.web.context import CONTEXT, Context
 from mtls_ambassador.web.page import add_page
+from mtls_ambassador.web.scrape import scrape
 
 
 def make_app(context: Context) -> web.Application:
@@ -42,15 +41,7 @@ def make_app(context: Context) -> web.Application:
 
     async def show_metrics(request: web.Request) -> web.Response:
         del request
-        context.metrics.ready.set(int((await context.readiness()).is_ready))
-        context.metrics.show_inputs([*context.inputs(), *app[GATE].inputs()])
-        try:
-            own = await Admin(context.paths.admin_socket).metrics()
-        except AmbassadorError:
-            own = b""  # the counts of the service are worth as much without
-        context.metrics.envoy.set(int(bool(own)))
-        body = generate_latest(context.metrics.registry) + own
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=await scrape(context, app[GATE].inputs), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application(client_max_size=LARGEST_BODY)
     app[CONTEXT] = context

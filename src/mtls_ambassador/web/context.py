@@ -10,9 +10,12 @@ from mtls_ambassador.envoy.place import RuntimePaths
 from mtls_ambassador.flows.denied_certificates import DeniedCertificates
 from mtls_ambassador.flows.live import Live
 from mtls_ambassador.mender.client import MenderClient
+from mtls_ambassador.model.fleet_view import FleetCounts
 from mtls_ambassador.model.input_state import InputState
 from mtls_ambassador.settings.load import Loaded
+from mtls_ambassador.store import fleet_counts
 from mtls_ambassador.store.database import Database
+from mtls_ambassador.web.costly import Costly
 from mtls_ambassador.web.metrics import Metrics
 
 
@@ -44,6 +47,12 @@ class Context:
     readiness: Callable[[], Awaitable[Readiness]]
     inputs: Callable[[], list[InputState]]
     now: Callable[[], dt.datetime]
+    costly: Costly
+
+    async def fleet_counts(self) -> FleetCounts:
+        """How many there are of what. Raises RefusedError when the store does not tell."""
+        now = self.now()
+        return await self.costly.read("counts", lambda connection: fleet_counts.count(connection, now))
 
 
 CONTEXT = web.AppKey("context", Context)

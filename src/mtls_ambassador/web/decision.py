@@ -45,7 +45,8 @@ def make_app(enrol: EnrolDevice, metrics: Metrics) -> web.Application:
     app = web.Application()
 
     async def auth_request(request: web.Request) -> web.Response:
-        outcome = await enrol(await _read_call(request))
+        with metrics.in_progress.track_inprogress():
+            outcome = await enrol(await _read_call(request))
         metrics.decisions.labels(outcome.reason.code).inc()
         return _respond(outcome, request.headers.get(REQUEST_ID_HEADER, ""))
 

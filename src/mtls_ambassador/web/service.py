@@ -34,6 +34,7 @@ from mtls_ambassador.store.database import Database, open_database
 from mtls_ambassador.web import admin, decision
 from mtls_ambassador.web.access.tls import AdminTls, admin_tls
 from mtls_ambassador.web.context import Context, Readiness
+from mtls_ambassador.web.costly import Costly
 from mtls_ambassador.web.metrics import Metrics
 
 log = structlog.get_logger("service")
@@ -56,7 +57,8 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
         async with MenderClient.open(settings) as mender:
             denied = DeniedCertificates(paths.denied)
             enrol = EnrolDevice(mender, database, rules_of(settings), settings.limits, _now, denied)
-            metrics.upstream_calls.set_function(lambda: mender.transport.calls)
+            metrics.waiting.set_function(lambda: enrol.waiting)
+            mender.transport.on_call, database.on_commit = metrics.called, metrics.committed
 
             async def readiness() -> Readiness:
                 return await _readiness(draining, database, paths)
@@ -64,12 +66,13 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
             credentials = CredentialsWatch(mender, files, reload, _now)
 
             def inputs() -> list[InputState]:
-                return [*_inputs(paths), credentials.state]
+                return [*_inputs(paths), credentials.state, *([tls.state] if tls else [])]
 
             live, ledger = Live(), enrol.ledger
             ledger.live = live
             metrics.show_ledger(ledger)
-            context = Context(loaded, paths, database, mender, denied, live, metrics, readiness, inputs, _now)
+            costly = Costly(database)
+            context = Context(loaded, paths, database, mender, denied, live, metrics, readiness, inputs, _now, costly)
             watch = StoreWatch(database, DenialJournal(settings.state_dir), paths.store_denials, _now)
             await watch.begin()  # before the socket is there, which tells the supervisor that it may go on
             async with (

@@ -1,6 +1,7 @@
 """TLS of the admin listener: from its two files, and anew when they change."""
 
 import asyncio
+import datetime as dt
 import ssl
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import structlog
 
 from mtls_ambassador.flows.input_files import Stamp, stamp_of
 from mtls_ambassador.model.errors import AmbassadorError
+from mtls_ambassador.model.input_state import InputState
 from mtls_ambassador.settings import Settings
 
 log = structlog.get_logger("access")
@@ -25,6 +27,7 @@ class AdminTls:
         # A context keeps one pair for each kind of key, so that a new pair needs a new context; OpenSSL calls this for
         # each handshake, with a name or without.
         self.context.sni_callback = self._choose
+        self.state = InputState("admin certificate", ", ".join(map(str, self._files)), dt.datetime.now(dt.UTC))
         self._tried = self._seen = self._stamp()
 
     async def keep(self) -> None:
@@ -41,8 +44,10 @@ class AdminTls:
         try:
             self._current = self._load()
         except AmbassadorError as error:
+            self.state = self.state.refused(str(error), dt.datetime.now(dt.UTC))
             log.error("not taken, the old one stays in force", what="admin certificate", reason=str(error))  # noqa: TRY400 - no traceback
         else:
+            self.state = self.state.taken(dt.datetime.now(dt.UTC))
             log.info("taken", what="admin certificate")
 
     def _choose(self, handshake: ssl.SSLSocket | ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:

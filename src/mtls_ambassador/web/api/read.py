@@ -14,7 +14,6 @@ from mtls_ambassador.settings.shown import in_force
 from mtls_ambassador.store import (
     fleet_batches,
     fleet_certificates,
-    fleet_counts,
     fleet_denials,
     fleet_detail,
     fleet_devices,
@@ -63,7 +62,7 @@ async def overview(call: Call) -> Overview:
     """Is it well, and how much is there."""
     now = call.context.now()
     state = await call.context.readiness()
-    counts = await _read(call, lambda c: fleet_counts.count(c, now))
+    counts = await call.context.fleet_counts()
     return Overview(state.is_ready, state.parts, __version__, now, counts)
 
 
@@ -103,7 +102,9 @@ async def certificates(call: Call) -> Certificates:
 
 async def batches(call: Call) -> Batches:
     """A page of batches."""
-    page = await _read(call, lambda c: fleet_batches.page(c, limit=call.query.limit, after=call.query.after))
+    q = call.query
+    key = "batches", q.limit, q.after
+    page = await call.context.costly.read(key, lambda c: fleet_batches.page(c, limit=q.limit, after=q.after))
     return Batches(list(page.items), page.next)
 
 

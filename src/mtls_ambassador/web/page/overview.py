@@ -4,8 +4,8 @@ from aiohttp import web
 
 from mtls_ambassador.web.access import operator_of
 from mtls_ambassador.web.context import CONTEXT
+from mtls_ambassador.web.ends import read_ends
 from mtls_ambassador.web.page import query, reads
-from mtls_ambassador.web.page.ends import read_ends
 from mtls_ambassador.web.page.series import RANGES, by_cause, charts, range_of
 from mtls_ambassador.web.page.site import render
 

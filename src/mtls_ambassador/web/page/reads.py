@@ -21,7 +21,6 @@ from mtls_ambassador.model.storable import storable
 from mtls_ambassador.store import (
     fleet_batches,
     fleet_certificates,
-    fleet_counts,
     fleet_denials,
     fleet_detail,
     fleet_devices,
@@ -77,7 +76,7 @@ async def certificates(
 
 async def batches(context: Context, after: str) -> Page[BatchRow]:
     """A page of batches, the newest first."""
-    return await context.database.read(lambda c: fleet_batches.page(c, after=after))
+    return await context.costly.read(("batches", after), lambda c: fleet_batches.page(c, after=after))
 
 
 async def denials(context: Context, after: str) -> Page[fleet_denials.DenialRow]:
@@ -90,13 +89,12 @@ async def numbers(context: Context, span: Range) -> tuple[FleetCounts, dict[str,
     now = context.now()
     begin, end = span.begin(now), now + dt.timedelta(seconds=span.stored)
 
-    def work(connection: sa.Connection) -> tuple[FleetCounts, dict[str, list[Count]]]:
-        counts = fleet_counts.count(connection, now)
+    def work(connection: sa.Connection) -> dict[str, list[Count]]:
         if span.step == fleet_refusals.DAY:
-            return counts, {kind: fleet_refusals.tallies_by_day(connection, kind, begin, end) for kind in COUNTED}
-        return counts, {kind: fleet_refusals.tallies(connection, kind, begin, end, span.stored) for kind in COUNTED}
+            return {kind: fleet_refusals.tallies_by_day(connection, kind, begin, end) for kind in COUNTED}
+        return {kind: fleet_refusals.tallies(connection, kind, begin, end, span.stored) for kind in COUNTED}
 
-    return await context.database.read(work)
+    return await context.fleet_counts(), await context.database.read(work)
 
 
 def hexadecimal(serial: str) -> str:

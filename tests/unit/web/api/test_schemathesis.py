@@ -53,4 +53,6 @@ SCHEMA = schemathesis.openapi.from_dict(document(ENDPOINTS), config=Schemathesis
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 def test_finds_nothing(case: "schemathesis.Case[Any]", url: str) -> None:
+    # A parameter whose value is an empty list is not sent at all: what should be a bad request is a good one.
+    hypothesis.assume([] not in (case.query or {}).values())
     case.call_and_validate(base_url=url, headers={"Authorization": f"Bearer {WRITE}"})

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,18 @@ class End:
     def tone(self, now: dt.datetime) -> str:
         """`bad` when it is over, `wait` when it is near."""
         return "bad" if self.at <= now else "wait" if self.at - now < SOON else "good"
+
+
+def first_ends(ends: Sequence[End], now: float) -> dict[str, float]:
+    """By what it is, when the first ends of those that have not ended; when all have, when the last one did.
+
+    A bundle may hold a CA that is over beside those that are in use.
+    """
+    found: dict[str, float] = {}
+    for what in dict.fromkeys(item.what for item in ends):
+        times = [item.at.timestamp() for item in ends if item.what == what]
+        found[what] = min((at for at in times if at > now), default=max(times))
+    return found
 
 
 async def read_ends(settings: Settings) -> list[End]:
