@@ -11,9 +11,12 @@ from typing import Any
 
 import aiohttp
 from cryptography import x509
+from playwright.async_api import expect
 from prometheus_client.parser import text_string_to_metric_families
 
+from mtls_ambassador.model.refusal import HandshakeCause
 from mtls_ambassador.pki.issue import make_ca, make_server
+from support.chromium import chromium, tab
 from support.client import request
 from support.gateway import Gateway
 from support.ledger import refusal, rows, until
@@ -42,6 +45,13 @@ async def metrics(gateway: Gateway) -> str:
     url = f"http://127.0.0.1:{gateway.admin_port}/metrics"
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         return await answer.text()
+
+
+async def page(gateway: Gateway, path: str) -> int:
+    url = f"http://127.0.0.1:{gateway.admin_port}{path}"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        await answer.read()
+        return answer.status
 
 
 async def openssl(gateway: Gateway, address: str, *options: str) -> None:
@@ -171,12 +181,19 @@ async def test_a_flood_of_bad_handshakes_harms_nobody_and_is_counted(tmp_path: P
             while True:
                 answers.append(await shake(gateway, good, "127.0.0.1"))
 
+        async def look() -> None:
+            while True:
+                seen.append(await page(gateway, "/refusals"))
+
+        seen: list[int] = []
         async with asyncio.TaskGroup() as tasks:
-            calling = tasks.create_task(live())
+            calling, looking = tasks.create_task(live()), tasks.create_task(look())
             async with asyncio.TaskGroup() as attackers:
                 for _ in range(AT_ONCE):
                     attackers.create_task(attack())
             calling.cancel()
+            looking.cancel()
+        assert set(seen) == {200}
         assert len(answers) > 5
         assert all(b"200" in answer for answer in answers)
         await until(gateway, "refusal", lambda _: sum(row["count"] for row in flood(gateway)) == FLOOD)
@@ -186,3 +203,12 @@ async def test_a_flood_of_bad_handshakes_harms_nobody_and_is_counted(tmp_path: P
         counted = [row["count"] for row in rows(gateway, "tally") if (row["step"], row["name"]) == (60, "plain-http")]
         assert sum(counted) == FLOOD
         assert len(gateway.lines) < FLOOD / 10
+        told = await metrics(gateway)
+        assert f'mtls_ambassador_handshakes_refused_total{{cause="plain-http"}} {FLOOD:.1f}' in told
+        assert "mtls_ambassador_observations_lost_total 0.0" in told
+        home = f"http://127.0.0.1:{gateway.admin_port}"
+        async with chromium() as browser, tab(browser, home) as shown:
+            await shown.go("/?range=day")
+            cause = shown.page.get_by_role("row").filter(has_text=HandshakeCause.PLAIN_HTTP.text)
+            await expect(cause.get_by_role("cell")).to_have_text("10\N{NARROW NO-BREAK SPACE}000")
+            await shown.picture(tmp_path, "overview-after-a-flood")
