@@ -39,7 +39,7 @@ async def test_axe_finds_no_serious_issue(tmp_path: Path, scheme: Literal["light
                 f"{path}: {item['id']}: {item['nodes'][0]['html']}" for item in found if item["impact"] in MUST_NOT_BE
             ]
             assert not worst
-            await seen.picture(tmp_path, f"{path.strip('/').partition('/')[0] or 'overview'}-{scheme}")
+            await seen.picture(tmp_path, f"{name_of(path)}-{scheme}")
 
 
 async def test_a_phone_scrolls_down_only(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ async def test_a_phone_scrolls_down_only(tmp_path: Path) -> None:
         for path in (*PAGES, await a_device(browser, url)):
             await seen.go(path)
             assert await seen.page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], path
-            await seen.picture(tmp_path, f"{path.strip('/').partition('/')[0] or 'overview'}-phone")
+            await seen.picture(tmp_path, f"{name_of(path)}-phone")
 
 
 async def test_what_happens_appears_without_a_reload(tmp_path: Path) -> None:
@@ -95,6 +95,11 @@ async def test_all_is_there_without_a_script(tmp_path: Path) -> None:
         assert await seen.page.locator("[data-row]").count() == 50
         await seen.page.get_by_role("link", name="Next page").click()
         assert await seen.page.locator("[data-row]").count() == 15
+
+
+def name_of(path: str) -> str:
+    """Of a page's picture."""
+    return "device" if path.startswith("/devices/") else path.strip("/") or "overview"
 
 
 async def a_device(browser: Browser, url: str) -> str:
