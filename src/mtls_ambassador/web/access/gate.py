@@ -81,10 +81,21 @@ class Gate:
         self.users.current()
         return [self.users.state]
 
-    def session_of(self, request: web.Request) -> Session | None:
+    async def is_still_in(self, request: web.Request) -> bool:
+        """Whether who was let in with this request would be now; a store that does not answer says yes.
+
+        It is for streams that have begun; to look is not to use, so that an open page keeps no session alive.
+        """
+        try:
+            found = await self.identify(request, is_use=False)
+        except RefusedError:
+            return True
+        return found is not None and found.may(request[OPERATOR].scope)
+
+    def session_of(self, request: web.Request, *, is_use: bool = True) -> Session | None:
         """The one it comes with, while the user's line of the file is the one that it began with."""
         given = request.cookies.get(self.cookie, "")
-        found = self.sessions.find(given) if given else None
+        found = self.sessions.find(given, is_use=is_use) if given else None
         if found is None:
             return None
         user = self.users.current().get(found.operator.name) if self.users else None
@@ -93,12 +104,12 @@ class Gate:
             return None
         return found
 
-    async def identify(self, request: web.Request) -> Operator | None:
+    async def identify(self, request: web.Request, *, is_use: bool = True) -> Operator | None:
         """Who asks; None for nobody who is known. A token that is not good is an error, whatever else comes with it."""
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return await self._by_token(given.strip())
-        if (session := self.session_of(request)) is not None:
+        if (session := self.session_of(request, is_use=is_use)) is not None:
             request[CSRF] = session.csrf
             return session.operator
         if (named := self._by_proxy(request)) is not None:

@@ -41,8 +41,11 @@ class Sessions:
         self._by_hash[_hash(chosen)] = Session(operator, proof, now, now)
         return chosen
 
-    def find(self, given: str) -> Session | None:
-        """The one of that id, used now; None when there is none, or its time is over. Fails closed."""
+    def find(self, given: str, *, is_use: bool = True) -> Session | None:
+        """The one of that id, used now unless it is only looked at; None when there is none, or its time is over.
+
+        Fails closed.
+        """
         key = _hash(given)
         found, now = self._by_hash.get(key), self.now()
         if found is None:
@@ -50,7 +53,8 @@ class Sessions:
         if not found.began <= now < found.began + LONGEST or now >= found.used + IDLE:
             del self._by_hash[key]
             return None
-        found.used = now
+        if is_use:
+            found.used = now
         return found
 
     def end(self, given: str) -> None:

@@ -1,5 +1,6 @@
 """Who gets through the gate of the admin listener, over real sockets: it fails closed."""
 
+import asyncio
 import datetime as dt
 import io
 import json
@@ -18,6 +19,7 @@ from mtls_ambassador.model.operator import Scope
 from mtls_ambassador.settings import Listen
 from mtls_ambassador.store import tokens
 from mtls_ambassador.store.audit import read_all
+from mtls_ambassador.web import streams
 from mtls_ambassador.web.access.gate import GATE
 from mtls_ambassador.web.access.users import hash_password
 from mtls_ambassador.web.admin import make_app
@@ -358,3 +360,34 @@ async def test_tokens_are_made_and_revoked_by_the_api(tmp_path: Path) -> None:
             assert json.loads(done[1]) == {"changed": changed}
         assert (await answer(browser, "GET", "/api/v1/overview", headers=bearer(token)))[0] == 401
         assert [row.event for row in await context.database.run(read_all)] == ["token-create", "token-revoke"]
+
+
+async def test_a_stream_ends_soon_after_its_token_is_revoked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "CHECK_EVERY", 0)
+    async with listener(tmp_path) as (browser, context, _):
+        later = context.now() + dt.timedelta(days=1)
+        made = await context.database.run(lambda c: tokens.create(c, "live", Scope.READ, "me", context.now(), later))
+        async with browser.session.get(f"{browser.url}/api/v1/live", headers=bearer(made)) as stream:
+            context.live.publish("refusal")
+            assert await stream.content.readline() == b"event: refusal\n"
+            await context.database.run(lambda c: tokens.revoke(c, "live", "me", context.now()))
+            context.live.publish("denial")
+            async with asyncio.timeout(10):
+                rest = await stream.content.read()
+    assert b"denial" not in rest
+
+
+async def test_a_stream_ends_soon_after_its_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To listen keeps no session alive."""
+    monkeypatch.setattr(streams, "CHECK_EVERY", 0)
+    async with listener(tmp_path, admin_users=users(tmp_path)) as (browser, context, clock):
+        await log_in(browser)
+        async with browser.session.get(f"{browser.url}/live") as stream:
+            clock.ahead = dt.timedelta(minutes=20)
+            context.live.publish("refusal")
+            assert await stream.content.readline() == b"event: happened\n"
+            clock.ahead = dt.timedelta(minutes=31)
+            context.live.publish("denial")
+            async with asyncio.timeout(10):
+                rest = await stream.content.read()
+    assert b"denial" not in rest
