@@ -24,8 +24,9 @@ PASSWORD = "correct horse battery"
 
 
 @asynccontextmanager
-async def looking(gateway: Gateway, expected: tuple[str, ...] = ()) -> AsyncIterator[Tab]:
-    async with chromium() as browser, tab(browser, f"http://127.0.0.1:{gateway.admin_port}", expected=expected) as seen:
+async def looking(gateway: Gateway, expected: tuple[str, ...] = (), scheme: str = "http") -> AsyncIterator[Tab]:
+    home = f"{scheme}://127.0.0.1:{gateway.admin_port}"
+    async with chromium() as browser, tab(browser, home, expected=expected) as seen:
         yield seen
 
 
@@ -89,12 +90,18 @@ def users(tmp_path: Path) -> Path:
     return path
 
 
-async def test_login_by_keyboard_wrong_password_and_logout(tmp_path: Path, users: Path) -> None:
+@pytest.mark.parametrize(("scheme", "cookie"), [("http", "session"), ("https", "__Host-session")])
+async def test_login_by_keyboard_wrong_password_and_logout(
+    tmp_path: Path, users: Path, scheme: str, cookie: str
+) -> None:
     pki = Pki(tmp_path)
+    environ = {"MTLS_ADMIN_USERS": str(users)}
+    if scheme == "https":
+        environ |= {"MTLS_ADMIN_TLS_CERT": str(pki.server.certificate), "MTLS_ADMIN_TLS_KEY": str(pki.server.key)}
     async with (
         SandboxServer.running(SandboxConfig(password="password")) as sandbox,
-        Gateway.running(pki, sandbox.url, environ={"MTLS_ADMIN_USERS": str(users)}) as gateway,
-        looking(gateway, expected=("401",)) as seen,
+        Gateway.running(pki, sandbox.url, environ=environ) as gateway,
+        looking(gateway, ("401",), scheme) as seen,
     ):
         page, press = seen.page, seen.page.keyboard.press
         await seen.go("/devices?q=x")
@@ -109,6 +116,9 @@ async def test_login_by_keyboard_wrong_password_and_logout(tmp_path: Path, users
                 await expect(page.get_by_role("alert")).to_have_text("Name or password is wrong.")
         await expect(page).to_have_url(f"{seen.home}/devices?q=x")
         await seen.picture(tmp_path, "devices-logged-in")
+        (kept,) = await page.context.cookies()
+        assert (kept["name"], kept["httpOnly"], kept["sameSite"]) == (cookie, True, "Strict")
+        assert kept["secure"] == (scheme == "https")
         await page.get_by_role("button", name="Log out").click()
         await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
         await seen.go("/devices")
