@@ -255,11 +255,11 @@ _CHECK = "mtls-ambassador check"
 COMMANDS = {
     **dict.fromkeys(("identity-taken", "key-speaks-for-other"), _MOVE),
     **dict.fromkeys(("certificate-denied", "serial", "dates", "ca", "unseen"), _DENIED),
-    **dict.fromkeys(("expired", "certificate-expired"), "mtls-ambassador pki renew --help"),
+    **dict.fromkeys(("expired", "certificate-expired"), "mtls-ambassador pki renew CERT.pem --out NEW.pem"),
     **dict.fromkeys(("not-yet-valid", "certificate-not-yet-valid"), "date --utc    (on the gateway)"),
     **dict.fromkeys(("server-refused", "server-expired", "server-ca-unknown"), _CLOCK),
     **dict.fromkeys(("device-limit", "rejected-by-person", "decommissioned", "withdrawn", "refused-upstream"), _SHOW),
-    "revoked": "mtls-ambassador pki list --help",
+    "revoked": "mtls-ambassador pki list --revoked",
     "no-certificate": "grep -A3 HttpsClient /etc/mender/mender.conf    (on the device)",
 }
 

@@ -11,7 +11,7 @@ from mtls_ambassador.settings import Settings
 
 
 def listed(settings: Settings, certificate: DeviceCertificate, now: dt.datetime) -> list[str]:
-    """Each in words; a list that cannot be read is one that denies nobody here, and is told as that."""
+    """Each in words. Fails closed: a list that cannot be read is told as one that denies the certificate."""
     own = b"%040x" % certificate.serial
     found = []
     try:
