@@ -14,6 +14,8 @@ LARGEST = 32 * 1024 * 1024
 """Bytes of them."""
 RETRY = 0.2
 """Seconds."""
+PORTION = 64 * 1024
+"""Bytes of lines handed over at once: a call of the kernel for each line would cost more than all else here."""
 
 
 class ObservationLink:
@@ -59,13 +61,19 @@ class ObservationLink:
             lost, self._lost = self._lost, 0
             if lost:
                 writer.write(json.dumps({"lost": lost}).encode() + b"\n")
-            if self._waiting:
-                line = self._waiting.popleft()
-                self._size -= len(line)
-                writer.write(line)
-                lost += 1
+            lines = self._portion()
+            writer.write(b"".join(lines))
             try:
                 await writer.drain()
             except OSError:
-                self._lost += lost
+                self._lost += lost + len(lines)
                 raise
+
+    def _portion(self) -> list[bytes]:
+        """The next lines, at least one when there is one."""
+        lines, size = [], 0
+        while self._waiting and size < PORTION:
+            lines.append(self._waiting.popleft())
+            size += len(lines[-1])
+        self._size -= size
+        return lines

@@ -15,7 +15,17 @@ from mtls_ambassador.store.ledger_tables import contact, refusal, tally
 
 STEPS = (60, 3600)
 """Seconds that counts are kept by."""
+LONGEST = 1024
+"""Characters of a text whose column sets no limit."""
 _NAMES = tuple(column.name for column in refusal.c if column.name != "id")
+
+
+def _lengths(table: sa.Table) -> dict[str, int]:
+    """The most characters of each column's text; looking it up for each value took longer than all else."""
+    return {column.name: getattr(column.type, "length", None) or LONGEST for column in table.c}
+
+
+_REFUSAL, _CONTACT = _lengths(refusal), _lengths(contact)
 _ADD = sa.insert(refusal).returning(refusal.c.id)
 _MORE = (
     sa.update(refusal)
@@ -28,7 +38,7 @@ def add(connection: sa.Connection, items: Sequence[Refusal]) -> list[int]:
     """Write rows; returns their numbers, in the order of the items."""
     numbers = []
     for item in items:
-        values = {name: _fit(name, getattr(item, name)) for name in _NAMES}
+        values = {name: _fit(getattr(item, name), _REFUSAL[name]) for name in _NAMES}
         values["kind"] = item.kind.value
         numbers.append(connection.execute(_ADD, values).scalar_one())
     return numbers
@@ -44,7 +54,7 @@ def add_to(connection: sa.Connection, more: Mapping[int, tuple[int, dt.datetime]
 def touch(connection: sa.Connection, contacts: Sequence[Contact]) -> None:
     """Certificates that have finished handshakes; `connections` are added to those on record."""
     rows = [
-        {name: _fit(name, getattr(item, name), contact) for name in contact.c.keys()}  # noqa: SIM118 - a column collection
+        {name: _fit(getattr(item, name), most) for name, most in _CONTACT.items()}
         for item in sorted(contacts, key=lambda item: item.fingerprint_sha256)  # so that no two replicas wait in a ring
     ]
     if not rows:
@@ -91,9 +101,6 @@ def _insert(connection: sa.Connection, table: sa.Table) -> Any:  # noqa: ANN401 
     return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
-def _fit(name: str, value: object, table: sa.Table = refusal) -> object:
+def _fit(value: object, most: int) -> object:
     """A text as the column takes it: PostgreSQL refuses one that is too long, has a NUL, or is no Unicode."""
-    if not isinstance(value, str):
-        return value
-    most = getattr(table.c[name].type, "length", None) or 1024
-    return storable(value[:most])
+    return storable(value[:most]) if isinstance(value, str) else value
