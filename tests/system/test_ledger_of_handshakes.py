@@ -1,7 +1,10 @@
 """Every handshake that is refused stands in the store with its cause and the certificate that was shown."""
 
 import asyncio
+import os
+import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -16,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mtls_ambassador.model.refusal import HandshakeCause
 from mtls_ambassador.pki.issue import make_ca, make_server
+from mtls_ambassador.store.database import SQLITE_FILE
 from support.chromium import chromium, tab
 from support.client import request
 from support.gateway import Gateway
@@ -212,3 +216,27 @@ async def test_a_flood_of_bad_handshakes_harms_nobody_and_is_counted(tmp_path: P
             cause = shown.page.get_by_role("row").filter(has_text=HandshakeCause.PLAIN_HTTP.text)
             await expect(cause.get_by_role("cell")).to_have_text("10\N{NARROW NO-BREAK SPACE}000")
             await shown.picture(tmp_path, "overview-after-a-flood")
+
+
+async def test_what_the_service_had_not_written_when_it_was_killed_is_counted(tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    async with Gateway.running(pki, "http://127.0.0.1:9") as gateway:
+        with sqlite3.connect(gateway.folder / "state" / SQLITE_FILE, isolation_level=None) as store:
+            store.execute("BEGIN IMMEDIATE")  # so that the ledger cannot be written
+            for number in range(5):
+                await say(gateway, f"127.0.1.{number + 1}", b"GET / HTTP/1.1\r\n\r\n")
+            await counted(gateway, 'handshakes_refused_total{cause="plain-http"} 5.0')
+            os.kill(gateway.child("service"), signal.SIGKILL)
+            store.execute("ROLLBACK")
+        await counted(gateway, "observations_lost_total 5.0")
+        assert flood(gateway) == []
+
+
+async def counted(gateway: Gateway, what: str) -> None:
+    """Until the metrics say so; a service that is being started again tells none."""
+    told = ""
+    async with asyncio.timeout(PATIENCE):
+        while f"mtls_ambassador_{what}" not in told:
+            await asyncio.sleep(0.1)
+            with suppress(aiohttp.ClientError):
+                told = await metrics(gateway)

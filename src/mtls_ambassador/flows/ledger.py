@@ -65,6 +65,12 @@ class Ledger:
     """By kind and name, since the start: for metrics."""
     lost: int = 0
     """Lines of Envoy's that the supervisor could not hand over."""
+    taken: int = 0
+    """Lines that it did hand over, since the start."""
+    written: int = 0
+    """Those of them that stand in the store."""
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set anew, as another event, each time that more of them do."""
     _minute: dt.datetime = _NEVER
     _rows: dict[tuple[str, ...], _Row] = field(default_factory=dict)
     _done: list[_Row] = field(default_factory=list)
@@ -158,6 +164,13 @@ class Ledger:
 
     async def write(self, database: Database) -> None:
         """Everything that waits, in portions. Raises RefusedError; what was not written waits on."""
+        taken = self.taken
+        await self._write_all(database)
+        self.written = taken
+        self.news.set()
+        self.news = asyncio.Event()
+
+    async def _write_all(self, database: Database) -> None:
         self._turn(self.now())
         self._told = 0
         rows = [row for row in (*self._done, *self._rows.values()) if row.waiting]

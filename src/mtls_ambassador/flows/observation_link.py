@@ -1,11 +1,14 @@
 """The supervisor's end of the way on which Envoy's lines reach the decision service. It waits for nobody.
 
-Lines that the service does not take in time are counted, and the count is told as soon as it takes lines again.
+Lines that the service does not take in time are counted, and so are those it took and had not written to the store
+when it died; the count is told as soon as it takes lines again. Such a line may still stand in the store, when the
+service died between the one and the other: what is told is never too little.
 """
 
 import asyncio
 import json
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 MOST = 20_000
@@ -16,6 +19,38 @@ RETRY = 0.2
 """Seconds."""
 PORTION = 64 * 1024
 """Bytes of lines handed over at once: a call of the kernel for each line would cost more than all else here."""
+
+
+class Unwritten:
+    """What was handed over and does not stand in the store yet, by what each line stands for."""
+
+    def __init__(self) -> None:
+        self._runs: deque[list[int]] = deque()
+        """Lines one after the other that stand for as much each: how many, and how much. Mostly one run of ones."""
+        self._told = 0
+
+    def add(self, weight: int, lines: int = 1) -> None:
+        """More lines, each of which stands for so many."""
+        if self._runs and self._runs[-1][1] == weight:
+            self._runs[-1][0] += lines
+        elif lines:
+            self._runs.append([lines, weight])
+
+    def written(self, lines: int) -> None:
+        """So many lines of this connection stand in the store."""
+        more, self._told = lines - self._told, max(lines, self._told)
+        while more > 0 and self._runs:
+            first = self._runs[0]
+            gone = min(more, first[0])
+            first[0] -= gone
+            more -= gone
+            if not first[0]:
+                self._runs.popleft()
+
+    @property
+    def total(self) -> int:
+        """What they stand for."""
+        return sum(count * weight for count, weight in self._runs)
 
 
 class ObservationLink:
@@ -42,32 +77,37 @@ class ObservationLink:
         """For ever."""
         while True:
             try:
-                _, writer = await asyncio.open_unix_connection(self._path)
+                reader, writer = await asyncio.open_unix_connection(self._path)
             except OSError:
                 await asyncio.sleep(RETRY)
                 continue
+            unwritten = Unwritten()
             try:
-                await self._pour(writer)
-            except OSError:
-                await asyncio.sleep(RETRY)
+                async with asyncio.TaskGroup() as tasks:
+                    pouring = tasks.create_task(self._pour(writer, unwritten))
+                    await _hear(reader, unwritten)
+                    pouring.cancel()
             finally:
+                self._lost += unwritten.total
                 writer.close()
+            await asyncio.sleep(RETRY)
 
-    async def _pour(self, writer: asyncio.StreamWriter) -> None:
+    async def _pour(self, writer: asyncio.StreamWriter, unwritten: Unwritten) -> None:
         while True:
             if not self._waiting and not self._lost:
                 self._news.clear()
                 await self._news.wait()
             lost, self._lost = self._lost, 0
             if lost:
+                unwritten.add(lost)
                 writer.write(json.dumps({"lost": lost}).encode() + b"\n")
             lines = self._portion()
+            unwritten.add(1, len(lines))
             writer.write(b"".join(lines))
             try:
                 await writer.drain()
             except OSError:
-                self._lost += lost + len(lines)
-                raise
+                return  # the other half of the connection ends, too
 
     def _portion(self) -> list[bytes]:
         """The next lines, at least one when there is one."""
@@ -77,3 +117,10 @@ class ObservationLink:
             size += len(lines[-1])
         self._size -= size
         return lines
+
+
+async def _hear(reader: asyncio.StreamReader, unwritten: Unwritten) -> None:
+    """Until the service is gone, or says what cannot be."""
+    with suppress(OSError, ValueError):
+        while line := await reader.readline():
+            unwritten.written(int(line))

@@ -34,6 +34,7 @@ TURN = 0.001
 
 def observe(ledger: Ledger, line: bytes) -> None:
     """Note one line. One that is none of ours counts as lost: nothing in it is guessed at."""
+    ledger.taken += 1
     try:
         fields = json.loads(line)
         now = ledger.now()
@@ -98,20 +99,31 @@ def _text(fields: dict[str, Any], name: str) -> str:
     return value[:TEXTS] if isinstance(value, str) and value != "-" else ""
 
 
+async def _observe_all(ledger: Ledger, reader: asyncio.StreamReader) -> None:
+    began = time.perf_counter()
+    try:
+        while line := await reader.readline():
+            observe(ledger, line)
+            if time.perf_counter() - began > TURN:
+                await asyncio.sleep(0)  # auth requests come first
+                began = time.perf_counter()
+    except ValueError:  # longer than any line of ours
+        ledger.lost += 1
+
+
 @asynccontextmanager
 async def listening(ledger: Ledger, path: Path) -> AsyncIterator[None]:
-    """Take what the supervisor hands over on this socket, which only this user may connect to."""
+    """Take what the supervisor hands over on this socket, which only this user may connect to.
+
+    It is told how many of its lines stand in the store, so that it knows what is lost when this service dies.
+    """
 
     async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        began = time.perf_counter()
         try:
-            while line := await reader.readline():
-                observe(ledger, line)
-                if time.perf_counter() - began > TURN:
-                    await asyncio.sleep(0)  # auth requests come first
-                    began = time.perf_counter()
-        except ValueError:  # longer than any line of ours
-            ledger.lost += 1
+            async with asyncio.TaskGroup() as tasks:
+                telling = tasks.create_task(_tell_written(ledger, writer))
+                await _observe_all(ledger, reader)
+                telling.cancel()
         finally:
             writer.close()
 
@@ -121,6 +133,16 @@ async def listening(ledger: Ledger, path: Path) -> AsyncIterator[None]:
         yield
     finally:
         server.close()
+
+
+async def _tell_written(ledger: Ledger, writer: asyncio.StreamWriter) -> None:
+    """One line for each time that the ledger was written: how many lines of this connection are in it."""
+    before = told = ledger.taken
+    while True:
+        await ledger.news.wait()
+        if ledger.written > told:
+            told = ledger.written
+            writer.write(b"%d\n" % (told - before))
 
 
 async def count_calls(ledger: Ledger, admin: Admin) -> None:

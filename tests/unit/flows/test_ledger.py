@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtls_ambassador.flows.ledger import PORTION, ROWS_PER_MINUTE, Ledger, clean
-from mtls_ambassador.flows.observation_link import ObservationLink
+from mtls_ambassador.flows.observation_link import ObservationLink, Unwritten
 from mtls_ambassador.flows.observations import address_of, observe
 from mtls_ambassador.model.fleet_view import Contact
 from mtls_ambassador.model.reason import RefusedError
@@ -253,3 +253,15 @@ async def test_lines_that_waited_for_the_service_come_without_another_one() -> N
                     await asyncio.sleep(0.01)
             keeping.cancel()
         assert got == [b"one\n"]
+
+
+def test_what_a_dead_service_had_not_written_is_known() -> None:
+    unwritten = Unwritten()
+    unwritten.add(1, 3)
+    unwritten.add(1, 0)
+    unwritten.add(40)
+    unwritten.add(1, 2)
+    assert unwritten.total == 45
+    for written, left in ((0, 45), (2, 43), (2, 43), (4, 2), (5, 1), (99, 0)):
+        unwritten.written(written)
+        assert unwritten.total == left
