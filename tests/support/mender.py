@@ -1,6 +1,6 @@
 """A Mender server, the gateway before it and devices, together: what a test of the whole story starts with."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +27,16 @@ class World:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, folder: Path, **sandbox: object) -> AsyncIterator["World"]:
+    async def running(
+        cls, folder: Path, *, environ: Mapping[str, str] | None = None, **sandbox: object
+    ) -> AsyncIterator["World"]:
         """Start both and wait until the gateway is ready; `sandbox` are fields of its configuration."""
         pki = Pki(folder)
         config = SandboxConfig(password="password", **sandbox)  # type: ignore[arg-type]  # a test's shorthand
-        async with SandboxServer.running(config) as server, Gateway.running(pki, server.url) as gateway:
+        async with (
+            SandboxServer.running(config) as server,
+            Gateway.running(pki, server.url, environ=environ) as gateway,
+        ):
             yield cls(pki, server, gateway)
 
     def pair(self, name: str = "device", kind: KeyKind = KeyKind.P256) -> Pair:

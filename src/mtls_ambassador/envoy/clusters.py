@@ -1,12 +1,12 @@
-"""Where calls go: the Mender server, and the decision service on its Unix socket."""
+"""Where calls go: the Mender server, the decision service on its Unix socket, and who collects traces."""
 
 from typing import Any
 
 from mtls_ambassador.envoy.material import Material
-from mtls_ambassador.envoy.place import RuntimePaths
+from mtls_ambassador.envoy.place import Machine, RuntimePaths
 from mtls_ambassador.envoy.routes import DECISION, UPSTREAM
-from mtls_ambassador.envoy.tls import is_address, upstream_side
-from mtls_ambassador.settings import Limits, Settings
+from mtls_ambassador.envoy.tls import collector_side, is_address, upstream_side
+from mtls_ambassador.settings import Collector, Limits, Settings
 
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 KEEP_ALIVE = "50s"
@@ -14,6 +14,10 @@ KEEP_ALIVE = "50s"
 DECISION_CONNECT_TIMEOUT = "1s"
 DECISION_CONNECTIONS = 4_096
 """At once to the decision service, however many upstream may have: as many as can wait to be accepted by it."""
+TRACES = "traces"
+TRACES_CONNECT_TIMEOUT = "1s"
+TRACES_CONNECTIONS = 4
+"""At once; batches that find none free are dropped, so that a slow collector costs no memory."""
 
 
 def upstream(settings: Settings, material: Material | None, paths: RuntimePaths, most: int) -> dict[str, Any]:
@@ -39,6 +43,18 @@ def decision(settings: Settings, paths: RuntimePaths, most: int) -> dict[str, An
         "type": "STATIC",
         "connect_timeout": DECISION_CONNECT_TIMEOUT,
     }
+
+
+def collector(target: Collector, limits: Limits, machine: Machine) -> dict[str, Any]:
+    """Who collects traces: checked by TLS against the system's trust store when it is https."""
+    host = target.server.host
+    cluster = _cluster(TRACES, _socket(host, target.server.port), limits, TRACES_CONNECTIONS)
+    # Devices need not wait until its name resolves.
+    cluster |= {"connect_timeout": TRACES_CONNECT_TIMEOUT, "wait_for_warm_on_init": False}
+    cluster |= {"type": "STATIC"} if is_address(host) else _by_name()
+    if target.server.is_tls:
+        cluster["transport_socket"] = collector_side(host, machine.trust_store)
+    return cluster
 
 
 def _by_name() -> dict[str, Any]:

@@ -12,6 +12,8 @@ from mtls_ambassador.envoy.place import Machine, RuntimePaths
 from mtls_ambassador.envoy.replies import local_replies
 from mtls_ambassador.envoy.routes import REQUEST_ID_HEADER, virtual_host, whole_request
 from mtls_ambassador.envoy.tls import device_side
+from mtls_ambassador.envoy.traces import FORGEABLE as FORGED_TRACES
+from mtls_ambassador.envoy.traces import tracing
 from mtls_ambassador.settings import Settings
 
 TYPES = "type.googleapis.com/envoy.extensions"
@@ -101,17 +103,19 @@ def _http(settings: Settings, paths: RuntimePaths, material: Material | None) ->
             "initial_stream_window_size": HTTP2_STREAM_WINDOW,
             "initial_connection_window_size": HTTP2_CONNECTION_WINDOW,
         },
-        **_who_is_calling(),
+        **_who_is_calling(settings),
         **_one_meaning_per_path(),
         "server_header_transformation": "PASS_THROUGH",
         "generate_request_id": False,
+        **tracing(settings),
     }
 
 
-def _who_is_calling() -> dict[str, Any]:
+def _who_is_calling(settings: Settings) -> dict[str, Any]:
     """The device's address and certificate come from its connection; whatever it says about them is removed."""
+    forgeable = f"{FORGEABLE}|{FORGED_TRACES}" if settings.traces else FORGEABLE
     mutations = [
-        {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": FORGEABLE}}}},
+        {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": forgeable}}}},
         # Set here, for Envoy's own way names the gateway in place of a device on the loopback address.
         _append("x-forwarded-for", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
         _append(REQUEST_ID_HEADER, "%UNIQUE_ID%"),

@@ -16,6 +16,7 @@ from mtls_ambassador.envoy.material import (
 )
 from mtls_ambassador.envoy.place import Machine, RuntimePaths
 from mtls_ambassador.envoy.tls import upstream_subject
+from mtls_ambassador.envoy.traces import RUNTIME as TRACES_RUNTIME
 from mtls_ambassador.settings import Limits, Settings
 
 RESERVED_FILES = 512 + clusters.DECISION_CONNECTIONS
@@ -63,6 +64,8 @@ def _bootstrap(
     static_listeners: list[dict[str, Any]],
 ) -> dict[str, Any]:
     most = upstream_connections(settings.limits, machine)
+    traced = [] if settings.traces is None else [clusters.collector(settings.traces, settings.limits, machine)]
+    runtime = {REGEX_SIZE: LARGEST_REGEX} | (TRACES_RUNTIME if settings.traces else {})
     return {
         "node": {"id": "mtls-ambassador", "cluster": "mtls-ambassador"},
         "admin": {"address": {"pipe": {"path": str(paths.admin_socket), "mode": 0o600}}},
@@ -71,10 +74,11 @@ def _bootstrap(
             "clusters": [
                 clusters.upstream(settings, material, paths, most),
                 clusters.decision(settings, paths, most),
+                *traced,
             ],
         },
         "overload_manager": _overload(device_connections(settings.limits, machine)),
-        "layered_runtime": {"layers": [{"name": "fixed", "static_layer": {REGEX_SIZE: LARGEST_REGEX}}]},
+        "layered_runtime": {"layers": [{"name": "fixed", "static_layer": runtime}]},
     }
 
 

@@ -1,6 +1,7 @@
 """The only builder of TLS contexts: towards devices and towards upstream."""
 
 import ipaddress
+from pathlib import Path
 from typing import Any
 
 from mtls_ambassador.envoy.material import (
@@ -80,9 +81,28 @@ def upstream_side(settings: Settings, material: Material | None, paths: RuntimeP
     return {"name": "tls", "typed_config": context}
 
 
+def collector_side(host: str, trust_store: Path) -> dict[str, Any]:
+    """TLS towards who collects traces. Fails closed: without the right certificate nothing is sent."""
+    common = {
+        "tls_params": _parameters(VERSIONS[TlsVersion.TLS_1_2]),
+        "alpn_protocols": ["http/1.1"],
+        "validation_context": {
+            "trusted_ca": {"filename": str(trust_store)},
+            "match_typed_subject_alt_names": [_subject(host)],
+        },
+    }
+    context = {"@type": f"{TRANSPORT_SOCKETS}.UpstreamTlsContext", "common_tls_context": common}
+    if not is_address(host):
+        context["sni"] = host
+    return {"name": "tls", "typed_config": context}
+
+
 def upstream_subject(settings: Settings) -> dict[str, Any]:
     """The name or address that upstream's certificate must have."""
-    host = settings.upstream.host
+    return _subject(settings.upstream.host)
+
+
+def _subject(host: str) -> dict[str, Any]:
     return {"san_type": "IP_ADDRESS" if is_address(host) else "DNS", "matcher": {"exact": host}}
 
 

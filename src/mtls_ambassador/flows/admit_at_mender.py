@@ -138,8 +138,8 @@ class Admission:
     async def _although_preauthorized(self) -> RefusedError:
         """Mender's "no" to what it should accept: the device limit, as far as Mender lets us see it."""
         try:
-            limit = await self._mender.device_limit()
-            if 0 <= limit <= await self._mender.count_devices(AuthSetStatus.ACCEPTED):
+            limit = await self._mender.device_limit(self._proxy_headers)
+            if 0 <= limit <= await self._mender.count_devices(AuthSetStatus.ACCEPTED, self._proxy_headers):
                 return RefusedError(Reason.DEVICE_LIMIT, f"{limit} devices")
         except RefusedError as error:
             return RefusedError(Reason.REFUSED_UPSTREAM, f"and its device limit cannot be read: {error.reason.text}")

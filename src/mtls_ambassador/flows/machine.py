@@ -24,8 +24,12 @@ TRUST_STORES = (
 
 def inspect() -> Machine:
     """Look at this machine, and raise its open-file limit for this process and its children as far as it goes."""
-    store = next((Path(path) for path in TRUST_STORES if Path(path).exists()), Path(TRUST_STORES[0]))
-    return Machine(has_ipv6=_has_ipv6(), trust_store=store, file_limit=_raise_file_limit())
+    return Machine(has_ipv6=_has_ipv6(), trust_store=trust_store(), file_limit=_raise_file_limit())
+
+
+def trust_store() -> Path:
+    """The CA bundle of this machine."""
+    return next((Path(path) for path in TRUST_STORES if Path(path).exists()), Path(TRUST_STORES[0]))
 
 
 def cores() -> int:

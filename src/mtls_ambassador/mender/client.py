@@ -18,6 +18,7 @@ from mtls_ambassador.model.auth_request import AuthKey
 from mtls_ambassador.model.device import AuthSetStatus, MenderDevice
 from mtls_ambassador.model.identity import Identity
 from mtls_ambassador.model.reason import Reason, RefusedError
+from mtls_ambassador.model.traces import NO_TRACES, Traces
 from mtls_ambassador.settings import Settings
 
 AUTH_REQUESTS_PATH = "/api/devices/v1/authentication/auth_requests"
@@ -51,9 +52,9 @@ class MenderClient:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator["MenderClient"]:
+    async def open(cls, settings: Settings, traces: Traces = NO_TRACES) -> AsyncIterator["MenderClient"]:
         """A client for `settings.upstream`, its connections closed at the end of the block."""
-        async with Transport.open(settings) as transport:
+        async with Transport.open(settings, traces) as transport:
             yield cls(transport, Login(transport, settings))
 
     def renew(self, settings: Settings) -> None:
@@ -116,16 +117,16 @@ class MenderClient:
             raise _unexpected(answer, "search devices")
         return [read_device(item) for item in _json_list(answer)]
 
-    async def count_devices(self, status: AuthSetStatus) -> int:
+    async def count_devices(self, status: AuthSetStatus, headers: Mapping[str, str] = NO_HEADERS) -> int:
         """How many devices have this status."""
-        answer = await self._call("GET", f"{_DEVICES}/count?{urlencode({'status': status.value})}")
+        answer = await self._call("GET", f"{_DEVICES}/count?{urlencode({'status': status.value})}", headers=headers)
         if answer.status != HTTPStatus.OK:
             raise _unexpected(answer, "count devices")
         return _field(answer, "count", int)
 
-    async def device_limit(self) -> int:
+    async def device_limit(self, headers: Mapping[str, str] = NO_HEADERS) -> int:
         """How many devices may be accepted; -1 means no limit."""
-        answer = await self._call("GET", _LIMIT)
+        answer = await self._call("GET", _LIMIT, headers=headers)
         if answer.status != HTTPStatus.OK:
             raise _unexpected(answer, "get limit")
         return _field(answer, "limit", int)

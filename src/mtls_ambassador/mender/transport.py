@@ -8,17 +8,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from uuid import uuid4
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from mtls_ambassador.mender.calls import name_of
+from mtls_ambassador.mender.calls import name_of, template_of
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.reason import Reason, RefusedError
+from mtls_ambassador.model.traces import NO_TRACES, Traces
 from mtls_ambassador.settings import Settings
 
 MAX_ANSWER = 4 * 1024 * 1024
 """Bytes of an answer the gateway will hold; a page of 500 devices has about one."""
+REQUEST_ID_HEADER = "X-MEN-RequestID"
+"""By which Mender's log and ours are joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +37,21 @@ class Answer:
 class Transport:
     """Calls to one Mender server over a keep-alive pool. Raises RefusedError with an UPSTREAM_* reason."""
 
-    def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
+    def __init__(self, session: aiohttp.ClientSession, settings: Settings, traces: Traces) -> None:
         self._session = session
+        self._traces = traces
+        self._host = settings.upstream.host
         self._base = str(settings.upstream)
         self._tls = _tls(settings)
         self.on_call: Callable[[str, str, float], None] = lambda _call, _outcome, _seconds: None
         """Told of each call that is over: its name, `2xx` and the like or the reason's code, and seconds."""
+        self.on_own_call: Callable[[str, str, str], None] = lambda _call, _outcome, _request_id: None
+        """Told of each that no device's call led to, or that serves all devices as the login does; of no other line of
+        a log could its request id be learnt."""
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator["Transport"]:
+    async def open(cls, settings: Settings, traces: Traces = NO_TRACES) -> AsyncIterator["Transport"]:
         """A transport for `settings.upstream`, closed at the end of the block."""
         limits = settings.limits
         connector = aiohttp.TCPConnector(limit=limits.enrol_concurrency, ttl_dns_cache=30, keepalive_timeout=30)
@@ -54,7 +63,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         ) as session:
-            yield cls(session, settings)
+            yield cls(session, settings, traces)
 
     def renew(self, settings: Settings) -> None:
         """Check the Mender server's certificate anew from now on. Raises AmbassadorError when the CA cannot be read."""
@@ -63,10 +72,17 @@ class Transport:
     async def call(
         self, method: str, path: str, *, headers: Mapping[str, str] | CIMultiDict[str], body: bytes | None = None
     ) -> Answer:
-        """One call; redirects are not followed, so that no credential goes to another host."""
+        """One call; redirects are not followed, so that no credential goes to another host.
+
+        It carries the request id it is given, or one of its own.
+        """
+        sent = CIMultiDict(headers)
+        is_own = not sent.get(REQUEST_ID_HEADER)
+        if is_own:
+            sent[REQUEST_ID_HEADER] = str(uuid4())
         began, outcome = time.monotonic(), "given-up"
         try:
-            answer = await self._call(method, path, headers, body)
+            answer = await self._traced(method, path, sent, body)
             outcome = f"{answer.status // 100}xx"
         except RefusedError as error:
             outcome = error.reason.code
@@ -74,11 +90,25 @@ class Transport:
         else:
             return answer
         finally:
-            self.on_call(name_of(method, path), outcome, time.monotonic() - began)
+            name = name_of(method, path)
+            self.on_call(name, outcome, time.monotonic() - began)
+            if is_own:
+                self.on_own_call(name, outcome, sent[REQUEST_ID_HEADER])
 
-    async def _call(
-        self, method: str, path: str, headers: Mapping[str, str] | CIMultiDict[str], body: bytes | None
-    ) -> Answer:
+    async def _traced(self, method: str, path: str, headers: CIMultiDict[str], body: bytes | None) -> Answer:
+        template = template_of(method, path)
+        facts = {"http.request.method": method, "url.template": template, "server.address": self._host}
+        with self._traces.of_ours(f"{method} {template}", facts) as span:
+            headers.update(span.headers)
+            try:
+                answer = await self._call(method, path, headers, body)
+            except RefusedError as error:
+                span.fail(error.reason.code)
+                raise
+            span.note({"http.response.status_code": answer.status})
+            return answer
+
+    async def _call(self, method: str, path: str, headers: CIMultiDict[str], body: bytes | None) -> Answer:
         try:
             try:
                 return await self._exchange(method, path, headers, body)
@@ -99,9 +129,7 @@ class Transport:
         except (aiohttp.ClientError, OSError) as error:
             raise RefusedError(Reason.UPSTREAM_UNREACHABLE, f"{type(error).__name__}: {error}") from error
 
-    async def _exchange(
-        self, method: str, path: str, headers: Mapping[str, str] | CIMultiDict[str], body: bytes | None
-    ) -> Answer:
+    async def _exchange(self, method: str, path: str, headers: CIMultiDict[str], body: bytes | None) -> Answer:
         async with self._session.request(
             method, self._base + path, headers=headers, data=body, allow_redirects=False, ssl=self._tls
         ) as response:

@@ -2,6 +2,7 @@
 
 from mtls_ambassador.settings.values import (
     BindingMode,
+    Collector,
     IdentityBinding,
     KeyBinding,
     Limits,
@@ -16,6 +17,7 @@ from mtls_ambassador.settings.values import (
 
 __all__ = [
     "BindingMode",
+    "Collector",
     "IdentityBinding",
     "KeyBinding",
     "Limits",

@@ -1,11 +1,12 @@
 """What is wrong, or should be said, about settings that are each fine but not together."""
 
+import importlib.util
 import ipaddress
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from mtls_ambassador.settings.values import BindingMode, Listen, Upstream
+from mtls_ambassador.settings.values import BindingMode, Collector, Listen, Upstream
 
 _WAYS = (
     "give MTLS_MENDER_USER and MTLS_MENDER_PASS (or MTLS_MENDER_PASS_FILE), or MTLS_MENDER_TOKEN (or "
@@ -29,7 +30,20 @@ def consistency_faults(values: Mapping[str, Any], origins: Mapping[str, str], br
             f"{_origin(origins, 'listen', 'MTLS_LISTEN')} ({listen}) and "
             f"{_origin(origins, 'admin_listen', 'MTLS_ADMIN_LISTEN')} ({admin}) need different ports"
         )
+    if "traces" in values and not _can_trace():
+        faults.append(
+            f"{origins['traces']}: traces need packages that are not installed: pip install 'mtls-ambassador[traces]'"
+        )
     return faults + _admin_faults(values, origins)
+
+
+def _can_trace() -> bool:
+    """Whether the packages are there; they are only looked for."""
+    try:
+        names = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+        return all(importlib.util.find_spec(name) for name in names)
+    except ModuleNotFoundError:
+        return False
 
 
 def _admin_faults(values: Mapping[str, Any], origins: Mapping[str, str]) -> list[str]:
@@ -81,6 +95,9 @@ def consistency_warnings(values: Mapping[str, Any], origins: Mapping[str, str]) 
             f"{origins['skip_client_expiry']}: expired device certificates are let in, whoever found one included;"
             " renew them and unset it"
         )
+    traces = values.get("traces")
+    if isinstance(traces, Collector) and not (traces.server.is_tls or _is_this_machine(traces.server.host)):
+        warnings.append(f"{origins['traces']}: plain http: who called when goes over the wire unprotected")
     if binding is not None and binding.mode is BindingMode.OFF:
         warnings.append(f"{origins['identity_binding']}: off: any certified device may claim any identity")
     if isinstance(admin, Listen) and not _is_loopback(admin.host) and "admin_certificate" not in values:
@@ -89,6 +106,13 @@ def consistency_warnings(values: Mapping[str, Any], origins: Mapping[str, str]) 
             " metrics and health can be read by all; set MTLS_ADMIN_TLS_CERT, MTLS_ADMIN_TLS_KEY and MTLS_ADMIN_USERS"
         )
     return warnings
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return _is_loopback(host)
+    except ValueError:
+        return host == "localhost"
 
 
 def _is_loopback(host: str) -> bool:

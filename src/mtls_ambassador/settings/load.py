@@ -171,7 +171,8 @@ def _parse(reading: Reading, setting: Setting, source: _Source) -> object | None
 
 def _labelled(setting: Setting, source: _Source) -> str:
     """Where a text came from and, unless it holds or may hold a secret, the text."""
-    hidden = setting.secret or (setting.field == "upstream" and any(mark in source.text for mark in "@?#"))
+    is_url = setting.field in {"upstream", "traces"}
+    hidden = setting.secret or (is_url and any(mark in source.text for mark in "@?#"))
     return source.origin if hidden else f"{source.origin}={source.text[:200]!r}"
 
 

@@ -10,10 +10,18 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from mtls_ambassador.settings.template import parse_template
-from mtls_ambassador.settings.values import BindingMode, IdentityBinding, Listen, Secret, TlsVersion, Upstream
+from mtls_ambassador.settings.values import (
+    BindingMode,
+    Collector,
+    IdentityBinding,
+    Listen,
+    Secret,
+    TlsVersion,
+    Upstream,
+)
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -22,6 +30,7 @@ _FALSE = {"0", "f", "false", "n", "no", "off"}
 _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}  # Go's time.ParseDuration
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]*)*", re.ASCII)
 _LISTEN = "must be address:port with an IP address, or :port for every address"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -110,19 +119,43 @@ def _parse_port(text: str) -> int:
 def parse_upstream(text: str) -> Upstream:
     """The Mender server's URL: scheme, host and maybe a port. A path would be lost, so only `/` is taken."""
     right = "must be like https://hosted.mender.io or https://mender.example.com:8443"
-    if not text.isprintable() or " " in text:
-        raise ValueError(right)
-    try:
-        url = urlsplit(text)
-        host, port = url.hostname, url.port
-    except ValueError:
-        raise ValueError(right) from None
+    url = _split(text, right)
     if url.scheme not in _DEFAULT_PORTS:
         raise ValueError(f"must begin with https:// (or http:// for tests); {right}")
     if "@" in url.netloc:
         raise ValueError("must have no user or password in it: they have settings of their own")
     if url.path not in {"", "/"} or "?" in text or "#" in text:
         raise ValueError(f"must have no path, query or fragment, because Mender's API paths are absolute; {right}")
+    return _server(url, right)
+
+
+def parse_collector(text: str) -> Collector:
+    """An OTLP/HTTP endpoint, with or without its `/v1/traces`."""
+    right = "must be like http://127.0.0.1:4318 or https://collector.example.com/otlp"
+    url = _split(text, right)
+    if url.scheme not in _DEFAULT_PORTS:
+        raise ValueError(right)
+    if "@" in url.netloc:
+        raise ValueError("must have no user or password in it: Envoy's configuration and this process would show them")
+    if "?" in text or "#" in text or not _PATH.fullmatch(url.path):
+        raise ValueError(f"must have no query or fragment, and a plain path if any; {right}")
+    return Collector(_server(url, right), url.path.rstrip("/").removesuffix("/v1/traces"))
+
+
+def _split(text: str, right: str) -> SplitResult:
+    if not text.isprintable() or " " in text:
+        raise ValueError(right)
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise ValueError(right) from None
+
+
+def _server(url: SplitResult, right: str) -> Upstream:
+    try:
+        host, port = url.hostname, url.port
+    except ValueError:
+        raise ValueError(right) from None
     if not host or not _is_host(host) or port == 0:
         raise ValueError(right)
     return Upstream(url.scheme, host, port or _DEFAULT_PORTS[url.scheme])
@@ -169,6 +202,13 @@ def parse_int(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def parse_percent(text: str) -> float:
+    """More than none, up to all: `100`, `0.5`; four decimals count."""
+    if re.fullmatch(r"\d{1,3}(\.\d{1,4})?", text, re.ASCII) and 0 < float(text) <= 100:  # noqa: PLR2004 - per cent
+        return float(text)
+    raise ValueError("must be a number above 0 and up to 100, such as 100 or 0.5")
 
 
 def parse_seconds(low: float, high: float, why: str = "") -> Callable[[str], float]:

@@ -267,6 +267,20 @@ _MAIN = (
         "Envoy's worker threads; 0 means one per usable core.",
         default="0",
     ),
+    Setting(
+        "traces",
+        ("MTLS_TRACES_URL",),
+        parse.parse_collector,
+        "Where OpenTelemetry traces go: an OTLP/HTTP endpoint such as http://127.0.0.1:4318; nothing is traced when "
+        "unset. Needs `pip install 'mtls-ambassador[traces]'`.",
+    ),
+    Setting(
+        "traces_percent",
+        ("MTLS_TRACES_PERCENT",),
+        parse.parse_percent,
+        "Of all calls of devices, how many are traced, in per cent; drawn by the gateway, whatever a device asks for.",
+        default="100",
+    ),
 )
 
 _PING = "; it must exceed 60 s, because Mender's server lets a silent WebSocket live that long"

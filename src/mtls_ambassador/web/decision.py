@@ -12,10 +12,11 @@ from mtls_ambassador.envoy.routes import CERTIFICATE_HEADER
 from mtls_ambassador.flows.enrol_device import AuthCall, EnrolDevice, Outcome
 from mtls_ambassador.mender.client import AUTH_REQUESTS_PATH
 from mtls_ambassador.mender.messages import MAX_BODY
+from mtls_ambassador.mender.transport import REQUEST_ID_HEADER
 from mtls_ambassador.model.reason import Reason, Verdict
+from mtls_ambassador.model.traces import NO_TRACES, Span, Traces
 from mtls_ambassador.web.metrics import Metrics
 
-REQUEST_ID_HEADER = "X-MEN-RequestID"
 RETRY_AFTER = (5.0, 30.0)
 """Seconds a device is told to wait, drawn anew for each, so that a fleet does not come back as one."""
 LONGEST_WAIT = 3600.0
@@ -40,19 +41,36 @@ _OURS = ("x-mtls-", "x-envoy-")
 _PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", REQUEST_ID_HEADER)
 
 
-def make_app(enrol: EnrolDevice, metrics: Metrics) -> web.Application:
+def make_app(enrol: EnrolDevice, metrics: Metrics, traces: Traces = NO_TRACES) -> web.Application:
     """The application behind Envoy's `decision` cluster; every other path and method is refused here."""
     app = web.Application()
 
     async def auth_request(request: web.Request) -> web.Response:
-        with metrics.in_progress.track_inprogress():
-            outcome = await enrol(await _read_call(request))
+        with metrics.in_progress.track_inprogress(), traces.of_device("auth request", request.headers) as span:
+            call = await _read_call(request)
+            outcome = await enrol(call)
+            _note(span, call, outcome)
         metrics.decisions.labels(outcome.reason.code).inc()
         return _respond(outcome, request.headers.get(REQUEST_ID_HEADER, ""))
 
     app.router.add_post(AUTH_REQUESTS_PATH, auth_request)
     app.router.add_route("*", "/{path:.*}", _refuse_other)
     return app
+
+
+def _note(span: Span, call: AuthCall, outcome: Outcome) -> None:
+    """What the log says too, without the device's name, certificate and address."""
+    reason = outcome.reason
+    span.note(
+        {
+            "mender.request_id": call.request_id,
+            "mtls_ambassador.reason": reason.code,
+            "mtls_ambassador.verdict": reason.verdict.value,
+            "mtls_ambassador.known": reason is Reason.KNOWN,
+        }
+    )
+    if reason.verdict is not Verdict.GRANTED:
+        span.fail(reason.code)
 
 
 async def _read_call(request: web.Request) -> AuthCall:

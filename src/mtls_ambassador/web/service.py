@@ -24,6 +24,7 @@ from mtls_ambassador.flows.ledger import Ledger
 from mtls_ambassador.flows.live import Live
 from mtls_ambassador.flows.private_socket import private_socket
 from mtls_ambassador.flows.store_denials import StoreWatch
+from mtls_ambassador.flows.traces import tracing
 from mtls_ambassador.mender.client import MenderClient
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.input_state import InputState
@@ -54,11 +55,12 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
     draining, ended = _signals()
     metrics, tls = Metrics(), admin_tls(settings)
     with open_database(settings.store) as database:
-        async with MenderClient.open(settings) as mender:
+        async with tracing(settings) as traces, MenderClient.open(settings, traces) as mender:
             denied = DeniedCertificates(paths.denied)
             enrol = EnrolDevice(mender, database, rules_of(settings), settings.limits, _now, denied)
             metrics.waiting.set_function(lambda: enrol.waiting)
             mender.transport.on_call, database.on_commit = metrics.called, metrics.committed
+            mender.transport.on_own_call = _log_own_call
 
             async def readiness() -> Readiness:
                 return await _readiness(draining, database, paths)
@@ -77,7 +79,7 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
             await watch.begin()  # before the socket is there, which tells the supervisor that it may go on
             async with (
                 serving(admin.make_app(context)) as admin_runner,
-                serving(decision.make_app(enrol, metrics)) as decision_runner,
+                serving(decision.make_app(enrol, metrics, traces)) as decision_runner,
                 observations.listening(ledger, paths.observations),
                 asyncio.TaskGroup() as tasks,
             ):
@@ -94,6 +96,10 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
                 for task in watching:
                     task.cancel()
             await _write_last(ledger, database)
+
+
+def _log_own_call(call: str, outcome: str, request_id: str) -> None:
+    log.info("called Mender", call=call, outcome=outcome, request_id=request_id)
 
 
 async def _write_last(ledger: Ledger, database: Database) -> None:

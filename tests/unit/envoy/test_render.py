@@ -27,7 +27,7 @@ from mtls_ambassador.envoy.render import (
 from mtls_ambassador.envoy.routes import DECISION, LARGEST_AUTH_REQUEST
 from mtls_ambassador.flows.compile_denylist import write_denylist
 from mtls_ambassador.mender.messages import MAX_BODY
-from mtls_ambassador.settings import Limits, Listen, Settings, TlsVersion, Upstream
+from mtls_ambassador.settings import Collector, Limits, Listen, Settings, TlsVersion, Upstream
 from support.pki import Pki
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -50,6 +50,10 @@ VARIANTS: dict[str, tuple[Settings, Machine]] = {
     "tls-1.3": (replace(PLAIN, tls_minimum=TlsVersion.TLS_1_3), HOST),
     "one-address": (replace(PLAIN, listen=Listen("::1", 443)), HOST),
     "no-ipv6": (PLAIN, replace(HOST, has_ipv6=False)),
+    "traces": (
+        replace(PLAIN, traces=Collector(Upstream("https", "traces.example.com", 443), "/otlp"), traces_percent=2.5),
+        HOST,
+    ),
     "few-files": (PLAIN, replace(HOST, file_limit=1024)),
     "other-limits": (
         replace(
@@ -76,9 +80,9 @@ RUNTIME = RuntimePaths(Path("/run/gateway"))
 MATERIAL = Material(b"chain", b"key", b"authorities", DenylistFile(Path("/run/gateway/denied-1"), 0), None, b"upstream")
 
 
-def rendered(variant: str, material: Material = MATERIAL) -> dict[str, Any]:
+def rendered(variant: str, material: Material = MATERIAL, trust_store: Path = HOST.trust_store) -> dict[str, Any]:
     settings, host = VARIANTS[variant]
-    return whole(settings, RUNTIME, host, material)
+    return whole(settings, RUNTIME, replace(host, trust_store=trust_store), material)
 
 
 def live(settings: Settings = PLAIN) -> dict[str, Any]:
@@ -147,7 +151,8 @@ def test_variants_differ_as_recorded() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_envoy_accepts_it(tmp_path: Path, variant: str) -> None:
     config = tmp_path / "envoy.json"
-    config.write_text(json.dumps(rendered(variant, real_material(tmp_path))))
+    material = real_material(tmp_path)
+    config.write_text(json.dumps(rendered(variant, material, Pki(tmp_path).ca_file)))
     assert fault(binary(PLAIN), config) == ""
 
 
@@ -182,6 +187,21 @@ def test_upstream_is_checked_unless_told_otherwise() -> None:
             continue
         common = cluster["transport_socket"]["typed_config"]["common_tls_context"]
         assert ("validation_context" in common) == (variant != "upstream-not-verified")
+
+
+def test_a_collector_is_checked_and_no_device_is_asked_about_traces() -> None:
+    whole = rendered("traces")["static_resources"]
+    cluster = whole["clusters"][2]
+    checked = cluster["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"]
+    assert checked["trusted_ca"] == {"filename": "/certs/ca.pem"}
+    assert checked["match_typed_subject_alt_names"] == [
+        {"san_type": "DNS", "matcher": {"exact": "traces.example.com"}},
+    ]
+    http = whole["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    assert http["request_id_extension"]["typed_config"]["use_request_id_for_trace_sampling"] is False
+    provider = http["tracing"]["provider"]["typed_config"]
+    assert provider["http_service"]["http_uri"]["uri"] == "https://traces.example.com/otlp/v1/traces"
+    assert provider["sampler"]["typed_config"]["sampling_percentage"] == {"numerator": 25_000, "denominator": "MILLION"}
 
 
 @pytest.mark.parametrize(

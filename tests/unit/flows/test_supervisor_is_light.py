@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ("sqlalchemy", "aiohttp", "alembic", "pkilint", "rich")
+HEAVY = ("sqlalchemy", "aiohttp", "alembic", "pkilint", "rich", "opentelemetry", "requests")
 
 
 def test_what_it_does_not_load() -> None:

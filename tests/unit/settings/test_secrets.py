@@ -85,6 +85,8 @@ def test_secrets_never_show(environ: dict[str, str], secret: str) -> None:
         {"MTLS_DATABASE_URL": f"postgresql://user:{secret}@db/mender"},
         {"MTLS_DATABASE_URL": f"oracle://user:{secret}@db:x/mender"},
         {"MTLS_MENDER_BACKEND": f"https://user:{secret}@mender/"},
+        {"MTLS_TRACES_URL": f"https://user:{secret}@traces/"},
+        {"MTLS_TRACES_URL": f"https://traces/?key={secret}"},
         {"MTLS_MENDER_BACKEND": f"https://mender/?token={secret}"},
         {"HTTPS_PROXY": f"http://user:{secret}@proxy"},
         {"MTLS_MENDER_PASWORD": secret},
