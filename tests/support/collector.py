@@ -1,5 +1,6 @@
 """Who collects traces: takes OTLP/HTTP as any collector does, and keeps the spans."""
 
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,14 +38,14 @@ class Collector:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, port: int = 0) -> AsyncIterator["Collector"]:
+    async def running(cls, port: int = 0, *, tls: ssl.SSLContext | None = None) -> AsyncIterator["Collector"]:
         """Listen on 127.0.0.1, on a free port unless told."""
         collector = cls()
         app = web.Application()
         app.router.add_post("/v1/traces", collector._take)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
         collector.port = int(runner.addresses[0][1])
         try:
             yield collector

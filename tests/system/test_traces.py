@@ -1,18 +1,25 @@
 """OpenTelemetry traces: one for each call of a device, through Envoy, decision and Mender, at no cost to any device."""
 
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from mtls_ambassador.envoy.process import Admin
 from mtls_ambassador.sandbox.device import SimulatedDevice
-from support.client import ask, request, until
+from support.client import PATIENCE, ask, request, until
 from support.collector import ENVOY, SERVICE, Collected, Collector
 from support.enrolment import LOGIN, PREAUTHORIZE
 from support.mender import World
+from support.pki import Pki
 from support.ports import free_port
 
 AUTH = "/api/devices/v1/authentication/auth_requests"
 IDENTITY = "de:ad:be:ef:00:01"
+LOST = "traces are lost: the collector does not take them"
 FORGED = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -96,6 +103,62 @@ async def test_the_gateway_draws_whatever_a_device_asks_for(tmp_path: Path, perc
         assert len(collector.of(SERVICE)) == int(traced), "what waits in the service is sent at the end"
 
 
+@asynccontextmanager
+async def silent(folder: Path) -> AsyncIterator[str]:
+    """The URL of a server that takes connections and never says a word."""
+    del folder
+    held: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        for writer in held:
+            writer.transport.abort()
+        server.close()
+        await server.wait_closed()
+
+
+@asynccontextmanager
+async def untrusted(folder: Path) -> AsyncIterator[str]:
+    """The URL of a collector whose certificate is of a CA that this machine does not know; nothing may come to it."""
+    files = Pki(folder).server
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(files.certificate, files.key)
+    async with Collector.running(tls=tls) as collector:
+        yield f"https://127.0.0.1:{collector.port}"
+    assert collector.posts == 0
+
+
+@asynccontextmanager
+async def nameless(folder: Path) -> AsyncIterator[str]:
+    """A URL whose name does not resolve (RFC 6761 section 6.4)."""
+    del folder
+    yield "http://collector.invalid:4318"
+
+
+async def refused_by_envoy(world: World) -> None:
+    """Wait until Envoy has tried the collector and found its certificate bad."""
+    envoy, count = Admin(world.gateway.runtime / "admin.sock"), "cluster.traces.ssl.fail_verify_error"
+    async with asyncio.timeout(PATIENCE):
+        while not (await envoy.counters([count])).get(count):  # noqa: ASYNC110 - Envoy sends no event
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("collector", [silent, untrusted, nameless])
+async def test_a_collector_of_no_use_delays_nothing(
+    tmp_path: Path, collector: Callable[[Path], AbstractAsyncContextManager[str]]
+) -> None:
+    (other := tmp_path / "other").mkdir()
+    async with collector(other) as url, World.running(tmp_path, environ={"MTLS_TRACES_URL": url}) as world:
+        async with SimulatedDevice(world.device(world.pair(), IDENTITY)) as device:
+            await device.authorize()
+        await world.gateway.event(LOST)
+        if collector is untrusted:
+            await refused_by_envoy(world)
+        world.gateway.signal()
+        assert await world.gateway.exit_code() == 0
+
+
 async def test_a_collector_that_is_away_costs_nothing_and_is_told_once(tmp_path: Path) -> None:
     port = free_port()
     async with World.running(tmp_path, environ={"MTLS_TRACES_URL": f"http://127.0.0.1:{port}"}) as world:
@@ -105,7 +168,7 @@ async def test_a_collector_that_is_away_costs_nothing_and_is_told_once(tmp_path:
                 await device.authorize()
 
         await enrol("one")
-        lost = await world.gateway.event("traces are lost: the collector does not take them")
+        lost = await world.gateway.event(LOST)
         assert lost["collector"] == f"http://127.0.0.1:{port}"
         await enrol("two")
         async with Collector.running(port) as collector:
@@ -117,5 +180,5 @@ async def test_a_collector_that_is_away_costs_nothing_and_is_told_once(tmp_path:
 
             assert (await is_back()).facts["mtls_ambassador.verdict"] == "granted"
             await world.gateway.event("the collector takes traces again")
-        assert len(world.gateway.events("traces are lost: the collector does not take them")) == 1
+        assert len(world.gateway.events(LOST)) == 1
         assert not [line for line in world.gateway.lines if "opentelemetry" in line.lower() or "urllib3" in line]
