@@ -103,7 +103,7 @@ on.
 | `{requests}` | counter | `method`, `code`, `route` | device calls; the name is Mender Gateway's |
 | `{bytes}` | counter | `method`, `code`, `route` | bytes of their answers' bodies; the name is Mender Gateway's |
 | `envoy_http_downstream_cx_…`, `envoy_http_downstream_rq_…` | | | device connections and calls |
-| `envoy_cluster_upstream_cx_…`, `…_rq_…` | | `envoy_cluster_name` | of `upstream` (Mender) and `decision` |
+| `envoy_cluster_upstream_cx_…`, `…_rq_…` | | `envoy_cluster_name` | of `upstream` (Mender), `decision`, `traces` |
 | `envoy_cluster_upstream_rq_time` | histogram | `envoy_cluster_name` | milliseconds until the answer was whole |
 | `envoy_listener_ssl_…` | | | handshakes and their errors |
 | `envoy_server_…` | | | uptime and memory |

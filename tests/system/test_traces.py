@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from mtls_ambassador.envoy.process import Admin
@@ -142,6 +143,14 @@ async def refused_by_envoy(world: World) -> None:
     async with asyncio.timeout(PATIENCE):
         while not (await envoy.counters([count])).get(count):  # noqa: ASYNC110 - Envoy sends no event
             await asyncio.sleep(0.05)
+    metrics = (await ask_plain(world.gateway.admin_port, "/metrics")).decode()
+    assert 'envoy_cluster_upstream_cx_connect_fail{envoy_cluster_name="traces"}' in metrics, "where operators see it"
+
+
+async def ask_plain(port: int, path: str) -> bytes:
+    """The body of an answer of the admin listener."""
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
+        return await answer.read()
 
 
 @pytest.mark.parametrize("collector", [silent, untrusted, nameless])

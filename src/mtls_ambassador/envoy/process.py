@@ -19,7 +19,7 @@ LOG_FORMAT = "%l\t%n\t%_"
 """Level, component and message of Envoy's own log, on one line."""
 ADMIN_TIMEOUT = 5.0
 STATISTICS = (
-    r"^(http\.devices\.downstream_(cx|rq)|cluster\.(upstream|decision)\.(upstream_(cx|rq)|membership)"
+    r"^(http\.devices\.downstream_(cx|rq)|cluster\.(upstream|decision|traces)\.(upstream_(cx|rq)|membership)"
     rf"|listener\..*\.ssl\.(handshake|connection_error|fail)|server\.(uptime|memory|live)|{call_counters.STATISTICS})"
 )
 """Those of Envoy's that operators get; it has thousands."""
@@ -89,7 +89,7 @@ class Admin:
         return {name.decode(): int(value) for name, value in _GAUGE.findall(body)}
 
     async def metrics(self) -> bytes:
-        """Some of Envoy's statistics, as Prometheus reads them: of devices, of both clusters, of the process.
+        """Some of Envoy's statistics, as Prometheus reads them: of devices, of the clusters, of the process.
 
         Raises AmbassadorError also when Envoy answers with anything but them.
         """
