@@ -36,13 +36,22 @@ def upstream(settings: Settings, material: Material | None, paths: RuntimePaths,
     return cluster
 
 
-def decision(settings: Settings, paths: RuntimePaths, most: int) -> dict[str, Any]:
-    """The decision service. Fails closed: while it is away its calls are answered 503."""
+def decision(settings: Settings, paths: RuntimePaths, machine: Machine) -> dict[str, Any]:
+    """The decision service. Fails closed: while it is away its calls are answered 503.
+
+    How many may wait for it has nothing to do with how many connections the Mender server may see: it keeps to that
+    by itself (MTLS_ENROL_CONCURRENCY), and what it makes wait would else come again in a minute.
+    """
     address = {"pipe": {"path": str(paths.decision_socket)}}
-    return _cluster(DECISION, address, settings.limits, min(most, DECISION_CONNECTIONS)) | {
+    return _cluster(DECISION, address, settings.limits, decision_connections(machine)) | {
         "type": "STATIC",
         "connect_timeout": DECISION_CONNECT_TIMEOUT,
     }
+
+
+def decision_connections(machine: Machine) -> int:
+    """At once to the decision service, where few files may be open a quarter of them."""
+    return min(DECISION_CONNECTIONS, machine.file_limit // 4)
 
 
 def collector(target: Collector, limits: Limits, machine: Machine) -> dict[str, Any]:

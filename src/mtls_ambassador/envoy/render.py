@@ -73,7 +73,7 @@ def _bootstrap(
             "listeners": static_listeners,
             "clusters": [
                 clusters.upstream(settings, material, paths, most),
-                clusters.decision(settings, paths, most),
+                clusters.decision(settings, paths, machine),
                 *traced,
             ],
         },

@@ -3,6 +3,8 @@
 import hashlib
 import time
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 AUTH_REQUESTS = "/api/devices/v1/authentication/auth_requests"
@@ -73,6 +75,19 @@ class Journal:
         """By method and route, such as `GET /api/management/v2/devauth/devices/{id}`."""
         self.statuses: Counter[str] = Counter()
         """By method, route and status."""
+        self.at_once = 0
+        """Requests that have begun and not ended, WebSockets aside."""
+        self.most_at_once = 0
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """While a request lasts."""
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            yield
+        finally:
+            self.at_once -= 1
 
     def open(self, entry: Entry) -> Entry:
         """Note a request that begins; the sandbox's own controls are not noted."""

@@ -3,7 +3,7 @@
 import ssl
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from uuid import uuid4
@@ -153,8 +153,10 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
     route = resource.canonical if resource else "unknown"
     entry = state.journal.open(Entry(request.method, path, query, headers, request.remote or "", route))
     request[ENTRY] = entry
+    is_held = request.headers.get("Upgrade", "").lower() == "websocket"
     try:
-        response = await _answer(request, handler, state)
+        with nullcontext() if is_held else state.journal.under_way():
+            response = await _answer(request, handler, state)
     except ApiError as error:
         response = error.response(request_id)
     except DroppedError:

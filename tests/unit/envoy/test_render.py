@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mtls_ambassador.decide.denylist import Denied
-from mtls_ambassador.envoy.clusters import DECISION_CONNECTIONS
+from mtls_ambassador.envoy.clusters import decision_connections
 from mtls_ambassador.envoy.denylist import DenylistFile
 from mtls_ambassador.envoy.material import Material, denylist_resource
 from mtls_ambassador.envoy.place import Machine, RuntimePaths
@@ -225,7 +225,7 @@ def test_connections_fit_the_open_files(files: int, wanted: int, given: int) -> 
 def test_both_sides_fit_the_open_files(files: int, devices: int, upstream: int) -> None:
     limits, machine = Limits(max_connections=devices, upstream_max_connections=upstream), Machine(file_limit=files)
     accepted, made = device_connections(limits, machine), upstream_connections(limits, machine)
-    assert accepted + made + min(made, DECISION_CONNECTIONS) < files
+    assert accepted + made + decision_connections(machine) < files
     assert made >= min(accepted, upstream), "every device connected may hold a WebSocket"
 
 
