@@ -55,7 +55,7 @@ async def running(
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A child process, on one core when told; its standard error goes to the file `log`."""
     pinned = ["taskset", "-c", str(core), *argv] if core is not None else list(argv)
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(*pinned, env=dict(environ), stderr=output, stdout=output)
     try:
         yield process
