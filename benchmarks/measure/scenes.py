@@ -30,7 +30,7 @@ DAY_DEVICES, DAY_POLLS, DAY_PARTS = 300, 48, 4
 """A poll each half hour (Mender's default); inventories as often, which is more than real ones."""
 SLOW = 0.05
 """Seconds that Mender takes for an answer in the storm."""
-TOKEN_SECONDS = 3
+TOKEN_SECONDS = 1
 """How long tokens live in the day that lasts minutes: each expires many times."""
 
 
@@ -297,7 +297,7 @@ async def day(stage: Stage) -> Outcome:
             outcome.measured[f"memory of {name} after each quarter"] = ", ".join(sizes) + " MB"
         refused = re.findall(r'"reason": ?"([^"]+)"', play.log.read_text())
         outcome.promise(not refused, f"refused: {set(refused)}")
-        outcome.promise(asked > 2 * DAY_PARTS * fleet.devices, "hardly a token expired")
+        outcome.promise(asked > (DAY_PARTS + 1) * fleet.devices, "hardly a token expired")
     return outcome
 
 
