@@ -7,7 +7,6 @@ Takes about three minutes on two cores.
 
 import argparse
 import asyncio
-import datetime as dt
 import json
 import os
 import secrets
@@ -23,6 +22,7 @@ from typing import Any
 import uvloop
 from cryptography import x509
 
+from measure.crl import crl_of
 from measure.gateway import Files, gateway, validity
 from measure.processes import Workshop, cpu_seconds, free_port, pss_megabytes, running, script
 from mtls_ambassador.decide.denylist import Denied
@@ -31,9 +31,6 @@ from mtls_ambassador.envoy.place import Machine, RuntimePaths
 from mtls_ambassador.envoy.process import binary
 from mtls_ambassador.envoy.render import whole
 from mtls_ambassador.flows.compile_denylist import write_denylist
-from mtls_ambassador.model.revocation import CrlEntry, RevocationReason
-from mtls_ambassador.pki.authority import Authority
-from mtls_ambassador.pki.crl import CrlHead, crl_pem, make_crl
 from mtls_ambassador.pki.issue import Pair, make_device
 from mtls_ambassador.settings import Listen, Settings, Upstream
 
@@ -72,14 +69,6 @@ async def status(port: int, context: ssl.SSLContext) -> int | str:
         return int(line.split()[1]) if line else REFUSED
     except (ssl.SSLError, ConnectionError):
         return REFUSED
-
-
-def crl_of(ca: Pair, serials: list[int]) -> bytes:
-    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    head = CrlHead(len(serials) + 1, now - dt.timedelta(hours=1), now + dt.timedelta(days=7))
-    entries = [CrlEntry(one, RevocationReason.KEY_COMPROMISE, head.this_update, None) for one in sorted(serials)]
-    certificate = x509.load_pem_x509_certificate(ca.certificate_pem)
-    return crl_pem(make_crl(Authority("ca", certificate, (), ca.key), head, entries).der)
 
 
 async def in_force(workshop: Workshop, files: Files, what: str, count: int) -> InForce:

@@ -87,15 +87,21 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway(
-    workshop: Workshop, files: Files, upstream: str, state: Path, more: Mapping[str, str] = NOTHING
+    workshop: Workshop,
+    files: Files,
+    upstream: str,
+    state: Path,
+    more: Mapping[str, str] = NOTHING,
+    *,
+    core: int | None = None,
 ) -> AsyncIterator[Gateway]:
-    """Run one, with `more` settings, until the block ends; its start is watched from the first moment on."""
+    """Run one, with `more` settings and on one core when told, until the block ends; its start is watched."""
     port, admin_port = free_port(), free_port()
     home = workshop.folder / f"run-{port}"
     home.mkdir()
     environ = workshop.environ(files.environ(upstream, state, port, admin_port) | {"TMPDIR": str(home)} | dict(more))
     began = time.perf_counter()
-    async with running(module("mtls_ambassador", "run"), environ, log=home / "log") as process:
+    async with running(module("mtls_ambassador", "run"), environ, core=core, log=home / "log") as process:
         start = await _watch(process, home, began)
         yield Gateway(process.pid, f"https://127.0.0.1:{port}", start)
 

@@ -12,6 +12,9 @@ CREATED = (
     b"HTTP/1.1 201 Created\r\nLocation: /api/management/v2/devauth/devices/01234567-89ab-cdef-0123-456789abcdef\r\n"
     b"Content-Length: 0\r\n\r\n"
 )
+BIG = bytes(100_000_000)
+"""What is downloaded at a path that ends in `/big`; sent as it lies, never copied."""
+BIG_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n" % len(BIG)
 
 
 class Yes(asyncio.Protocol):
@@ -35,7 +38,13 @@ class Yes(asyncio.Protocol):
                 return
             self._buffer = self._buffer[size:]
             if self._transport:
-                self._transport.write(CREATED if head.startswith(b"post /api/management/v2/") else JWT)
+                self._transport.writelines(_answer(head))
+
+
+def _answer(head: bytes) -> list[bytes]:
+    if head.startswith(b"post /api/management/v2/"):
+        return [CREATED]
+    return [BIG_HEAD, BIG] if head.split(b" ", 2)[1].endswith(b"/big") else [JWT]
 
 
 async def serve(port: int) -> None:
