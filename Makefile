@@ -17,7 +17,7 @@ check: setup-test
 		--ignore tests/unit/cli --ignore tests/unit/mender --ignore tests/unit/web --ignore tests/unit/test_docs_commands.py
 
 bench: setup-test
-	$(VENV)/python benchmarks/gateway.py
+	$(VENV)/python benchmarks/bench.py
 
 format: setup-test
 	$(VENV)/ruff format .

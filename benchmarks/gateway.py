@@ -1,36 +1,21 @@
 """The numbers of the gateway: start, upstream calls, auth requests a second, memory. `docs/performance.md` explains."""
 
 import argparse
-import json
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
 from measure import calls, rate, start
 from measure.gateway import Files
 from measure.processes import Workshop
+from measure.report import Report, line
 
 PARTS = ("start", "calls", "rate")
 GOAL_SECONDS, GOAL_RATE, GOAL_MEGABYTES = 2.0, 500.0, 200.0
 GOAL_CALLS_NEW, GOAL_CALLS_KNOWN = 2, 1
-
-
-@dataclass(slots=True)
-class Report:
-    """What was measured, as lines to read and as values to keep."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-
-    def row(self, name: str, measured: str, goal: str = "", *, good: bool | None = None) -> None:
-        verdict = {None: "", True: "ok", False: "MISSED"}[good]
-        print(f"{name:<52} {measured:>14}  {goal:<10} {verdict}".rstrip(), flush=True)
-
-    def note(self, text: str) -> None:
-        print(f"    {text}", flush=True)
 
 
 def main() -> int:
@@ -43,7 +28,7 @@ def main() -> int:
     print(
         f"{cores} cores; load before: {load:.2f} (others take from what is measured; medians and CPU time suffer less)"
     )
-    print(f"{'measured':<52} {'value':>14}  goal")
+    print(line("measured", "value", "goal"))
     with Workshop.opened() as workshop:
         files = Files.make(workshop.folder)
         if "start" in options.only:
@@ -52,8 +37,7 @@ def main() -> int:
             _calls(report, workshop, files)
         if "rate" in options.only:
             _rate(report, workshop, files, options.devices)
-    if options.json:
-        options.json.write_text(json.dumps(report.values, indent=1) + "\n")
+    report.save(options.json)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What a device call costs: our gateway with every feature on, beside nginx, HAProxy, Go's ReverseProxy and a bare Envoy.
+"""What a device call costs: our gateway with every feature on, beside nginx, HAProxy, Go's proxy and a bare Envoy.
 
 Each proxy has one core to itself in its turn; devices and upstream share the other. Counted is the proxy's own CPU time
 (all its processes), in rounds that take turns; medians. `docs/performance.md` explains.
@@ -6,16 +6,16 @@ Each proxy has one core to itself in its turn; devices and upstream share the ot
 
 import argparse
 import asyncio
-import json
 import os
 import resource
 import statistics
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -25,13 +25,15 @@ from measure.gateway import Files
 from measure.load import Load
 from measure.processes import OTHER_CORE, Workshop, free_port, running, script
 from measure.proxies import NAMES, OURS, Bench, Proxy, can_run, install
+from measure.report import Report
 
 CERTIFICATES = 200
 AT_ONCE = 8
 WARM_UP = 300
 OPEN_FILES = 8192
-SETTLE = 1.5
-"""Seconds until memory is read, and for lines of a log to be written after the last call."""
+SETTLE, REST = 2.5, 3.0
+"""Seconds until memory is read, and for the ledger to be written after the last call; and of rest, measured."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Found:
     cpu: dict[str, list[dict[str, float]]] = field(default_factory=lambda: {name: [] for name in SCALES})
     """By number: CPU by part, in the number's unit."""
     idle: list[float] = field(default_factory=list)
+    rest: dict[str, float] = field(default_factory=dict)
+    """CPU by part when nobody calls, in milliseconds a second: taken off what calls cost."""
     fresh: Load = field(default_factory=Load)
     kept: Load = field(default_factory=Load)
 
@@ -94,15 +98,15 @@ def main() -> int:
     for name in options.only:
         if name not in names:
             print(f"{name}: not here, left out")
-    print(f"load before: {os.getloadavg()[0]:.2f} (others take from what is measured; CPU time suffers least)", flush=True)
+    print(
+        f"load before: {os.getloadavg()[0]:.2f} (others take from what is measured; CPU time suffers least)", flush=True
+    )
     with Workshop.opened() as workshop:
         files = Files.make(workshop.folder)
         devices = Devices.make(files, CERTIFICATES)
         bare = handshake.measure(files, devices)
         found = uvloop.run(_measure(workshop, files, devices, names, options))
-    values = _report(found, bare)
-    if options.json:
-        options.json.write_text(json.dumps(values, indent=1) + "\n")
+    _report(found, bare).save(options.json)
     return 0
 
 
@@ -134,6 +138,8 @@ async def _measure(
             proxies.append(await started.enter_async_context(bench.proxy(name)))
         for proxy in proxies:
             await asyncio.to_thread(devices.fresh, proxy.port, WARM_UP, AT_ONCE)
+        for proxy in proxies:
+            found[proxy.name].rest = await _rest(proxy)
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", flush=True)
             for proxy in proxies:
@@ -160,15 +166,25 @@ async def _idle(proxy: Proxy, devices: Devices, connections: int) -> float:
         return (proxy.kilobytes() - before) / connections
 
 
+async def _rest(proxy: Proxy) -> dict[str, float]:
+    """Once what came before is written down."""
+    await asyncio.sleep(SETTLE)
+    before = proxy.cpu()
+    await asyncio.sleep(REST)
+    after = proxy.cpu()
+    return {part: (after[part] - before[part]) / REST * 1e3 for part in before}
+
+
 async def _turn(proxy: Proxy, devices: Devices, calls: int, found: Found) -> None:
-    async def count(number: str, per: int, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the work returns
-        """Each part's CPU, until its lines are written and read."""
-        before = proxy.cpu()
+    async def count(number: str, per: int, work: Callable[[], T]) -> T:
+        """Each part's CPU beyond that of rest, until its lines are written and read."""
+        before, began = proxy.cpu(), time.perf_counter()
         result = await asyncio.to_thread(work)
-        if number == "fresh" and proxy.name == OURS:
+        if number == "fresh" and proxy.name in OURS:
             await asyncio.sleep(SETTLE)
-        after = proxy.cpu()
-        found.cpu[number].append({part: (after[part] - before[part]) / per * SCALES[number] for part in before})
+        after, seconds = proxy.cpu(), time.perf_counter() - began
+        used = {part: after[part] - before[part] - found.rest[part] / 1e3 * seconds for part in before}
+        found.cpu[number].append({part: value / per * SCALES[number] for part, value in used.items()})
         return result
 
     _add(found.fresh, await count("fresh", calls, lambda: devices.fresh(proxy.port, calls, AT_ONCE)))
@@ -183,56 +199,46 @@ def _add(whole: Load, part: Load) -> None:
     whole.waits += part.waits
 
 
-def _report(found: dict[str, Found], bare: handshake.Handshake) -> dict[str, Any]:
+def _report(found: dict[str, Found], bare: handshake.Handshake) -> Report:
     """The tables; what they say as values."""
-    print(f"\n{'CPU and memory':<34}" + "".join(f"{name:>17}" for name in found))
+    report = Report({"handshake": asdict(bare), "proxies": {name: _values(one) for name, one in found.items()}})
+    print(f"\n{'CPU and memory':<34}" + "".join(f"{name:>16}" for name in found))
     for number, title in TITLES.items():
-        print(f"{title:<34}" + "".join(f"{each.median(number):>17.0f}" for each in found.values()))
+        print(f"{title:<34}" + "".join(f"{each.median(number):>16.0f}" for each in found.values()))
+    print(f"{'ms a second, CPU at rest':<34}" + "".join(f"{sum(each.rest.values()):>16.1f}" for each in found.values()))
     for number in ("fresh", "kept"):
         loads = [getattr(each, number) for each in found.values()]
-        print(f"{number + ', calls/s by the clock':<34}" + "".join(f"{len(a.waits) / a.seconds:>17.0f}" for a in loads))
-        print(
-            f"{number + ', p50 and p99 in ms':<34}"
-            + "".join(f"{f'{a.percentile(0.5) * 1e3:.1f}, {a.percentile(0.99) * 1e3:.1f}':>17}" for a in loads)
-        )
-    print(f"\nthe handshake alone: {bare.operations:.0f} µs its cryptography, {bare.openssl:.0f} µs OpenSSL in memory")
-    values: dict[str, Any] = {"handshake": asdict(bare), "proxies": {name: _values(one) for name, one in found.items()}}
-    if OURS in found:
+        print(f"{number + ', calls/s by the clock':<34}" + "".join(f"{len(a.waits) / a.seconds:>16.0f}" for a in loads))
+        waits = [f"{a.percentile(0.5) * 1e3:.1f}, {a.percentile(0.99) * 1e3:.1f}" for a in loads]
+        print(f"{number + ', p50 and p99 in ms':<34}" + "".join(f"{each:>16}" for each in waits))
+    report.note(
+        f"the handshake alone: {bare.operations:.0f} µs its cryptography, {bare.openssl:.0f} µs all of OpenSSL's"
+    )
+    for name in (each for each in found if each in OURS):
         for number in SCALES:
-            print(f"ours, {TITLES[number]}: " + ", ".join(f"{p} {v:.0f}" for p, v in found[OURS].parts(number).items()))
-        values["goals"] = _goals(found)
-    return values
+            parts = ", ".join(f"{part} {value:.0f}" for part, value in found[name].parts(number).items())
+            report.note(f"{name}, {TITLES[number]}: {parts}")
+        _goals(report, name, found)
+    return report
 
 
 def _values(found: Found) -> dict[str, Any]:
-    return {number: found.median(number) for number in TITLES} | {
-        "rounds": found.cpu,
-        "idle rounds": found.idle,
-        **{
-            f"{name} {what}": value
-            for name, load in (("fresh", found.fresh), ("kept", found.kept))
-            for what, value in (
-                ("calls/s", len(load.waits) / load.seconds),
-                ("p50 ms", load.percentile(0.5) * 1e3),
-                ("p99 ms", load.percentile(0.99) * 1e3),
-            )
-        },
-    }
+    values: dict[str, Any] = {number: found.median(number) for number in TITLES}
+    for name, load in (("fresh", found.fresh), ("kept", found.kept)):
+        values[f"{name} calls/s"] = len(load.waits) / load.seconds
+        values[f"{name} p50 ms"], values[f"{name} p99 ms"] = (load.percentile(at) * 1e3 for at in (0.5, 0.99))
+    return values | {"rounds": found.cpu, "idle rounds": found.idle, "rest": found.rest}
 
 
-def _goals(found: dict[str, Found]) -> list[dict[str, Any]]:
-    ours, rows = found[OURS], []
-    print()
+def _goals(report: Report, name: str, found: dict[str, Found]) -> None:
+    ours = found[name]
     for goal in GOALS:
         if goal.other in found:
             ratio = ours.median(goal.number) / found[goal.other].median(goal.number)
-            rows.append({**asdict(goal), "ratio": ratio, "ok": ratio <= goal.most})
-            text = f"{TITLES[goal.number]}: ours over {goal.other}"
-            print(f"{text:<56} {ratio:>6.2f}  <= {goal.most:<6g} {'ok' if ratio <= goal.most else 'MISSED'}")
+            title = f"{name} over {goal.other}: {TITLES[goal.number].partition(', ')[2]}"
+            report.row(title, f"{ratio:.2f}", f"<= {goal.most:g}", good=ratio <= goal.most)
     idle = ours.median("idle")
-    rows.append({"number": "idle", "kB": idle, "most": IDLE_GOAL, "ok": idle <= IDLE_GOAL})
-    print(f"{TITLES['idle']:<56} {idle:>6.0f}  <= {IDLE_GOAL:<6g} {'ok' if idle <= IDLE_GOAL else 'MISSED'}")
-    return rows
+    report.row(f"{name}: {TITLES['idle'].partition(', ')[2]}", f"{idle:.0f} kB", "<= 30 kB", good=idle <= IDLE_GOAL)
 
 
 if __name__ == "__main__":

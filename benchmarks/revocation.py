@@ -13,11 +13,10 @@ import secrets
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import uvloop
 from cryptography import x509
@@ -25,6 +24,7 @@ from cryptography import x509
 from measure.crl import crl_of
 from measure.gateway import Files, gateway, validity
 from measure.processes import Workshop, cpu_seconds, free_port, pss_megabytes, running, script
+from measure.report import Report
 from mtls_ambassador.decide.denylist import Denied
 from mtls_ambassador.envoy.material import Material
 from mtls_ambassador.envoy.place import Machine, RuntimePaths
@@ -37,6 +37,8 @@ from mtls_ambassador.settings import Listen, Settings, Upstream
 CALL = b"GET /api/devices/v1/x HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"
 ROUNDS = 6
 REFUSED = "refused"
+COST_GOAL = 5
+"""Per cent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,27 +168,24 @@ def config(workshop: Workshop, files: Files, name: str, port: int, upstream: int
     return path
 
 
-async def measure(options: argparse.Namespace) -> Mapping[str, Any]:
-    values: dict[str, Any] = {"in_force": []}
+async def measure(options: argparse.Namespace) -> Report:
+    report = Report({"in_force": []})
     with Workshop.opened() as workshop:
         files = Files.make(workshop.folder)
         wanted = [("denylist", count) for count in options.serials] + [("CRL", count) for count in options.entries]
         for what, count in wanted:
             found = await in_force(workshop, files, what, count)
-            goal = "3 s" if count >= 1_000_000 else "1 s"
-            print(
-                f"{what} of {count}: in force after {found.seconds:.2f} s (goal {goal});"
-                f" Envoy {found.envoy_mb:.0f} MB, supervisor {found.supervisor_mb:.0f} MB",
-                flush=True,
-            )
-            values["in_force"].append(asdict(found))
-        values["cost"] = per_call = await cost(workshop, files, options.serials[0], options.calls)
-        print(
-            f"Envoy's CPU per call on a fresh connection: {per_call['without']:.0f} µs without the denylist's filter,"
-            f" {per_call['with']:.0f} µs with {options.serials[0]} serials: {100 * (per_call['ratio'] - 1):.1f} % more"
-            " (goal 5 %)"
-        )
-    return values
+            goal = 3 if count >= 1_000_000 else 1
+            good = found.seconds <= goal
+            report.row(f"{what} of {count} in force", f"{found.seconds:.2f} s", f"<= {goal} s", good=good)
+            report.note(f"Envoy {found.envoy_mb:.0f} MB, supervisor {found.supervisor_mb:.0f} MB")
+            report.values["in_force"].append(asdict(found))
+        report.values["cost"] = per_call = await cost(workshop, files, options.serials[0], options.calls)
+        more = 100 * (per_call["ratio"] - 1)
+        name = f"a call on a fresh connection, denylist of {options.serials[0]}"
+        report.row(name, f"{more:.1f} % more", "<= 5 %", good=more <= COST_GOAL)
+        report.note(f"Envoy's CPU: {per_call['without']:.0f} µs without the filter, {per_call['with']:.0f} µs with it")
+    return report
 
 
 def main() -> int:
@@ -196,9 +195,7 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=1500)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    values = uvloop.run(measure(options))
-    if options.json:
-        options.json.write_text(json.dumps(values, indent=1) + "\n")
+    uvloop.run(measure(options)).save(options.json)
     return 0
 
 

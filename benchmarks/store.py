@@ -20,6 +20,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from measure.report import Report
 from mtls_ambassador.flows.revoke import Order, Target, revoke
 from mtls_ambassador.flows.write_crl import CrlOrder, write_crl
 from mtls_ambassador.model.revocation import RevocationReason
@@ -40,16 +41,22 @@ VALIDITY = Validity(NOW, NOW + dt.timedelta(days=3650))
 GOAL_BYTES, GOAL_MILLISECONDS, GOAL_CRL_SECONDS = 1500, 5.0, 2.0
 
 
+REPORT = Report()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--postgresql", metavar="URL", help="an empty database to use instead of SQLite")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE too")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="store-") as folder:
         url = Secret(args.postgresql) if args.postgresql else None
         settings = StoreSettings(Path(folder), url, Path(folder) / "pki")
         with open_database(settings) as database:
-            return measure(database, settings, args.rows)
+            code = measure(database, settings, args.rows)
+    REPORT.save(args.json)
+    return code
 
 
 def measure(database: Database, settings: StoreSettings, rows: int) -> int:
@@ -71,9 +78,9 @@ def measure(database: Database, settings: StoreSettings, rows: int) -> int:
 
 
 def show(name: str, value: float, goal: float | None = None) -> bool:
-    verdict = "" if goal is None else f"goal {goal:g}  {'ok' if value <= goal else 'MISSED'}"
-    print(f"{name:<40} {value:12.2f}  {verdict}".rstrip(), flush=True)
-    return goal is None or value <= goal
+    good = None if goal is None else value <= goal
+    REPORT.row(f"store: {name}", f"{value:.2f}", "" if goal is None else f"<= {goal:g}", good=good)
+    return good is not False
 
 
 @contextmanager

@@ -7,9 +7,10 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, cycle
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from measure.load import Load
 from mtls_ambassador.pki.issue import make_device
 
 CALL = (
-    b"GET /api/devices/v1/deployments/device/deployments/next?artifact_name=release-1&device_type=qemux86-64 HTTP/1.1\r\n"
-    b"Host: gateway.example.com\r\nUser-Agent: Mender/5.1.0\r\nAccept: */*\r\n"
+    b"GET /api/devices/v1/deployments/device/deployments/next?artifact_name=release-1&device_type=qemux86-64"
+    b" HTTP/1.1\r\nHost: gateway.example.com\r\nUser-Agent: Mender/5.1.0\r\nAccept: */*\r\n"
     b"Authorization: Bearer " + b"x" * 700 + b"\r\n\r\n"
 )
 """As long as a call with Mender's token is."""
@@ -54,23 +55,19 @@ class Devices:
         """Each call on a connection of its own, as Mender's C++ client makes them, closed without a close_notify."""
         contexts = cycle(self.contexts)
 
-        def caller() -> Callable[[], bytes]:
-            def call() -> bytes:
-                with _connected(port, next(contexts)) as connection:
-                    return _exchange(connection)
+        def call() -> None:
+            with _connected(port, next(contexts)) as connection:
+                _exchange(connection)
 
-            return call
-
-        return _in_threads(caller, calls, at_once)
+        return _in_threads([call] * at_once, calls)
 
     def kept(self, port: int, calls: int, at_once: int) -> Load:
         """Calls on connections that stay open; the handshakes are no part of it."""
         connections = [_connected(port, context) for context in self.contexts[:at_once]]
-        waiting = iter(connections)
         try:
             for connection in connections:
                 _exchange(connection)
-            return _in_threads(lambda: (lambda connection: lambda: _exchange(connection))(next(waiting)), calls, at_once)
+            return _in_threads([partial(_exchange, connection) for connection in connections], calls)
         finally:
             for connection in connections:
                 connection.close()
@@ -122,15 +119,14 @@ def _connected(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
     return context.wrap_socket(plain, server_hostname="localhost")
 
 
-def _exchange(connection: ssl.SSLSocket) -> bytes:
-    """One call; the head of its answer. Raises RuntimeError unless the answer is 200."""
+def _exchange(connection: ssl.SSLSocket) -> None:
+    """One call. Raises RuntimeError unless the answer is 200."""
     connection.sendall(CALL)
     answer = b""
     while (end := answer.find(b"\r\n\r\n")) < 0 or len(answer) < end + 4 + _length(answer[:end]):
         answer += connection.recv(PIECE) or _ended()
     if not answer.startswith(b"HTTP/1.1 200"):
         raise RuntimeError(f"a good device was refused: {answer[:200]!r}")
-    return answer
 
 
 def _length(head: bytes) -> int:
@@ -141,12 +137,12 @@ def _ended() -> bytes:
     raise RuntimeError("the proxy closed a connection before its answer was whole")
 
 
-def _in_threads(caller: Callable[[], Callable[[], bytes]], calls: int, at_once: int) -> Load:
-    """Divide the calls among threads; the first thing that goes wrong in one is raised."""
+def _in_threads(callers: Sequence[Callable[[], object]], calls: int) -> Load:
+    """Divide the calls among threads, one for each caller; the first thing that goes wrong in one is raised."""
     load, numbers = Load(), count()
     faults: list[BaseException] = []
 
-    def work(call: Callable[[], bytes]) -> None:
+    def work(call: Callable[[], object]) -> None:
         try:
             while not faults and next(numbers) < calls:
                 began = time.perf_counter()
@@ -155,7 +151,7 @@ def _in_threads(caller: Callable[[], Callable[[], bytes]], calls: int, at_once: 
         except Exception as error:  # noqa: BLE001 - raised below, in the thread that waits
             faults.append(error)
 
-    threads = [threading.Thread(target=work, args=(caller(),)) for _ in range(at_once)]
+    threads = [threading.Thread(target=work, args=(call,)) for call in callers]
     began = time.perf_counter()
     for thread in threads:
         thread.start()

@@ -26,8 +26,9 @@ from mtls_ambassador.envoy.process import binary
 from mtls_ambassador.flows.compile_denylist import write_denylist
 from mtls_ambassador.settings import Listen, Settings, Upstream
 
-OURS = "ours"
-NAMES = (OURS, "bare Envoy", "Go ReverseProxy", "nginx", "HAProxy")
+OURS = {"ours": True, "ours, no CRL": False}
+"""With a denylist and the ledger; and whether with a CRL, that every handshake then asks."""
+NAMES = (*OURS, "bare Envoy", "Go ReverseProxy", "nginx", "HAProxy")
 PACKAGES = {"nginx": "nginx-light", "HAProxy": "haproxy"}
 GO_SOURCE = Path(__file__).parents[1] / "peers" / "reverseproxy.go"
 CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
@@ -36,7 +37,7 @@ HTTP = "type.googleapis.com/envoy.extensions.filters.network.http_connection_man
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 UPSTREAM_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 CORES = 1
-STRANGERS = 10_000
+STRANGERS, REVOKED = 10_000, 100
 """Serials in the denylist, and in the CRL."""
 
 
@@ -69,8 +70,8 @@ class Bench:
     @asynccontextmanager
     async def proxy(self, name: str) -> AsyncIterator[Proxy]:
         """Start one on the measured core; it is gone afterwards."""
-        if name == OURS:
-            async with self._gateway() as ours:
+        if name in OURS:
+            async with self._gateway(name) as ours:
                 yield ours
             return
         port = free_port()
@@ -78,27 +79,30 @@ class Bench:
         folder.mkdir()
         log = folder / "log"
         argv = _COMMANDS[name](self, folder, port)
-        async with running(argv, self.workshop.environ({"GOMAXPROCS": str(CORES)}), core=SERVICE_CORE, log=log) as process:
+        async with running(
+            argv, self.workshop.environ({"GOMAXPROCS": str(CORES)}), core=SERVICE_CORE, log=log
+        ) as process:
             open_port(port, log)
             pids = [process.pid, *children(process.pid)]
             yield Proxy(name, port, {str(number): pid for number, pid in enumerate(pids)})
 
     @asynccontextmanager
-    async def _gateway(self) -> AsyncIterator[Proxy]:
-        """With all that can cost a call: a denylist, a CRL, the ledger."""
+    async def _gateway(self, name: str) -> AsyncIterator[Proxy]:
         folder = self.files.folder
-        (folder / "crl.pem").write_bytes(crl_of(self.files.ca, list(range(1, STRANGERS + 1))))
         (folder / "denied").write_text("".join(f"{number:040x}\n" for number in range(1, STRANGERS + 1)))
-        more = {"MTLS_BLACKLIST_PATH": str(folder / "denied"), "MTLS_CRL_PATH": str(folder / "crl.pem")}
+        more = {"MTLS_BLACKLIST_PATH": str(folder / "denied")}
+        if OURS[name]:
+            (folder / "crl.pem").write_bytes(crl_of(self.files.ca, list(range(1, REVOKED + 1))))
+            more["MTLS_CRL_PATH"] = str(folder / "crl.pem")
         state = folder / f"state-{free_port()}"
         upstream = f"http://127.0.0.1:{self.upstream}"
-        async with gateway(self.workshop, self.files, upstream, state, more, core=SERVICE_CORE) as running_one:
-            port = int(running_one.url.rpartition(":")[2])
-            yield Proxy(OURS, port, running_one.parts())
+        async with gateway(self.workshop, self.files, upstream, state, more, core=SERVICE_CORE) as at:
+            port = int(at.url.rpartition(":")[2])
+            yield Proxy(name, port, at.parts())
 
 
 def install() -> None:
-    """nginx and HAProxy by apt, where they are not; nothing else of the machine is changed."""
+    """Get nginx and HAProxy by apt, where they are not; nothing else of the machine is changed."""
     missing = [package for name, package in PACKAGES.items() if _program(name) is None]
     if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
@@ -112,7 +116,7 @@ def install() -> None:
 
 def can_run(name: str) -> bool:
     """Whether the program is here, or can be built here."""
-    return name in {OURS, "bare Envoy"} or _program(name) is not None
+    return name in {*OURS, "bare Envoy"} or _program(name) is not None
 
 
 def _program(name: str) -> str | None:
