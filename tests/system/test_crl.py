@@ -55,6 +55,26 @@ async def test_a_revoked_certificate_is_refused_in_the_handshake_and_on_open_con
         assert await call(gateway, other) == 200
 
 
+async def test_a_ca_below_the_root_that_has_no_list_lets_nobody_in(tmp_path: Path) -> None:
+    """With roots alone in the bundle only the device's own certificate is looked up: so none may be between them."""
+    pki, path = Pki(tmp_path), tmp_path / "crl"
+    swap(path, crl(pki.ca, [1]))
+    below = make_ca("Below", validity(), issuer=pki.ca)
+    namesake = make_ca("Test CA", validity(), issuer=pki.ca)  # whose devices OpenSSL takes for the root's
+    async with running(pki, path) as gateway:
+        trust = (gateway.runtime / "secret-devices.json").read_text()
+        assert '"only_verify_leaf_cert_crl": true' in trust
+        for ca in (below, namesake):
+            device = pki.device("of-another", ca=ca, chain=(ca,))
+            assert await call(gateway, pki.client_context(device)) == "refused"
+        assert await call(gateway, pki.client_context(pki.device("good"))) == 200
+        pki.ca_file.write_bytes(pki.ca.certificate_pem + below.certificate_pem)
+        swap(path, crl(pki.ca, [1], number=2) + crl(below))
+        of_below = pki.client_context(pki.device("of-below", ca=below))
+        await becomes(lambda: call(gateway, of_below), 200)
+        assert "only_verify_leaf_cert_crl" not in (gateway.runtime / "secret-devices.json").read_text()
+
+
 async def test_bad_lists_change_nothing_and_say_what_would_be_right(tmp_path: Path) -> None:
     pki, path = Pki(tmp_path), tmp_path / "crl.pem"
     bad = pki.device("bad")

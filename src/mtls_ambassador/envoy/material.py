@@ -36,6 +36,8 @@ class Material:
     """PEM; None when upstream is not spoken to by TLS, or not verified."""
     allows_expired: bool = False
     """A device certificate's end does not matter."""
+    has_roots_only: bool = False
+    """No authority is below another, so that only the device's own certificate needs to be looked for in the lists."""
 
 
 def server_pair(material: Material) -> dict[str, Any]:
@@ -48,6 +50,10 @@ def device_trust(material: Material) -> dict[str, Any]:
     found: dict[str, Any] = {"trusted_ca": _inline(material.authorities)}
     if material.crls is not None:
         found["crl"] = {"filename": str(material.crls)}
+        # Envoy verifies a list's signature anew for each certificate of each chain, the root's own included. Fails
+        # closed: a CA between root and device, of which no list speaks, is no way around it but ends the handshake.
+        if material.has_roots_only:
+            found |= {"only_verify_leaf_cert_crl": True, "max_verify_depth": 0}
     if material.allows_expired:
         found["allow_expired_certificate"] = True
     return found
