@@ -69,7 +69,8 @@ class Found:
 
     cpu: dict[str, list[dict[str, float]]] = field(default_factory=lambda: {name: [] for name in SCALES})
     """By number: CPU by part, in the number's unit."""
-    idle: list[float] = field(default_factory=list)
+    idle: float = 0.0
+    """Kilobytes; once, for a process gives back little of what it once had."""
     rest: dict[str, float] = field(default_factory=dict)
     """CPU by part when nobody calls, in milliseconds a second: taken off what calls cost."""
     fresh: Load = field(default_factory=Load)
@@ -77,7 +78,7 @@ class Found:
 
     def median(self, number: str) -> float:
         """Of all parts together."""
-        return statistics.median(self.idle if number == "idle" else [sum(each.values()) for each in self.cpu[number]])
+        return self.idle if number == "idle" else statistics.median(sum(each.values()) for each in self.cpu[number])
 
     def parts(self, number: str) -> dict[str, float]:
         """Medians by part."""
@@ -131,15 +132,11 @@ async def _measure(
         bench = Bench(workshop, files, port)
         proxies = []
         for name in names:
-            print(f"memory of {name}", flush=True)
-            for _ in range(min(options.rounds, 3)):
-                async with bench.proxy(name) as fresh_one:
-                    found[name].idle.append(await _idle(fresh_one, devices, options.connections))
-            proxies.append(await started.enter_async_context(bench.proxy(name)))
-        for proxy in proxies:
-            await asyncio.to_thread(devices.fresh, proxy.port, WARM_UP, AT_ONCE)
-        for proxy in proxies:
-            found[proxy.name].rest = await _rest(proxy)
+            print(f"{name}: start, memory, rest", flush=True)
+            proxy = await started.enter_async_context(bench.proxy(name))
+            proxies.append(proxy)
+            found[name].idle = await _idle(proxy, devices, options.connections)
+            found[name].rest = await _rest(proxy)
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", flush=True)
             for proxy in proxies:
@@ -227,7 +224,7 @@ def _values(found: Found) -> dict[str, Any]:
     for name, load in (("fresh", found.fresh), ("kept", found.kept)):
         values[f"{name} calls/s"] = len(load.waits) / load.seconds
         values[f"{name} p50 ms"], values[f"{name} p99 ms"] = (load.percentile(at) * 1e3 for at in (0.5, 0.99))
-    return values | {"rounds": found.cpu, "idle rounds": found.idle, "rest": found.rest}
+    return values | {"rounds": found.cpu, "rest": found.rest}
 
 
 def _goals(report: Report, name: str, found: dict[str, Found]) -> None:
