@@ -4,11 +4,11 @@ import json
 import random
 import subprocess
 from pathlib import Path
-from urllib.parse import unquote
 
 from support.client import ask, request
 from support.gateway import STUB, Gateway
 from support.pki import Pki
+from support.targets import as_any_server_might_read
 from support.upstream import Upstream
 
 PLAIN = "/api/devices/v1/authentication/auth_requests"
@@ -54,21 +54,6 @@ REFUSED = [
     PLAIN + "%00x",
 ]
 ROUNDS = 400
-
-
-def as_any_server_might_read(target: str) -> str:
-    """The target decoded until nothing changes, backslashes turned, dot segments and parameters gone, in lower case."""
-    path, last = target.partition("?")[0], ""
-    while path != last:
-        path, last = unquote(path), path
-    parts: list[str] = []
-    for raw in path.replace("\\", "/").lower().split("/"):
-        part = raw.partition(";")[0].strip()
-        if part == "..":
-            parts = parts[:-1]
-        elif part not in {"", "."}:
-            parts.append(part)
-    return "/".join(parts)
 
 
 def misspelt(dice: random.Random) -> str:

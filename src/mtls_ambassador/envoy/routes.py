@@ -14,9 +14,14 @@ REQUEST_ID_HEADER = "x-men-requestid"
 AUTH_REQUESTS = "/api/devices/v1/authentication/auth_requests"
 ALMOST_AUTHENTICATION = r"(?i)/api/devices/[^/]*/authentication.*"
 """Every path that any server could take for the authentication service's, whatever version, case or ending."""
-AMBIGUOUS = r"(?i)/api/devices/([^/]*/)?[^/]*%.*|.*%25(2[ef]|5c).*"
-"""An escape in the segments that name the service (Envoy has decoded every escape that has one meaning), or a twice
-escaped dot or slash: a later server may read these as another path than this one does."""
+AMBIGUOUS = (
+    "(?i)/api/devices/([^/]*/)?[^/]*%.*"  # Envoy has decoded every escape that has one meaning
+    "|.*%(25)+(2[ef]|5c|3b).*"  # a dot, slash or semicolon that is escaped more than once
+    r"|.*/(%20)*\.{1,2}[;%].*|.*%20\.{1,2}(/.*)?"  # a dot segment with a parameter or a space
+    "|.*%([01][0-9a-f]|7f|c[01]|e0%[89]|f0%8).*"  # a control character, or ASCII in overlong UTF-8
+    "|.*%([^0-9a-f].*|.[^0-9a-f].*|.?)"  # a broken escape
+)
+"""Paths that a later server may read as another one than this one does; most of all where they name the service."""
 
 DECISION_RETRIES = 3
 ROUNDS = 4
