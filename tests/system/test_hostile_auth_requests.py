@@ -1,4 +1,4 @@
-"""An auth request that is not what a Mender client sends is a clear 4xx in Mender's shape; nothing of it goes upstream."""
+"""An auth request that no Mender client sends is a clear 4xx in Mender's shape, and nothing of it goes upstream."""
 
 import gzip
 import json
@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from mtls_ambassador.pki.issue import make_key, public_key_pem
 from mtls_ambassador.sandbox.device_wire import AUTH_PATH, sign
-from support.client import Answer, ask, request
+from support.client import Answer, ask, request, talk
 from support.mender import World
 from support.pki import Files
 
@@ -109,10 +109,13 @@ class Scene:
     device: Files
     context: SSLContext
 
-    async def send(self, data: bytes, *headers: str, signature: str | None = None) -> Answer:
-        given = "Content-Type: application/json", f"X-MEN-Signature: {signature or sign(data, KEY)}"
-        call = request(AUTH_PATH, *(headers or given[:1]), given[1], method="POST", body=data)
-        return await ask(self.world.gateway.port, self.context, call)
+    async def send(self, data: bytes, *headers: str) -> Answer:
+        return await ask(self.world.gateway.port, self.context, request(AUTH_PATH, *headers, method="POST", body=data))
+
+
+def signed(data: bytes) -> tuple[str, str]:
+    """What a client sends beside the body."""
+    return "Content-Type: application/json", f"X-MEN-Signature: {sign(data, KEY)}"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -122,13 +125,52 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         yield Scene(world, device, world.pki.client_context(device))
 
 
-@pytest.mark.parametrize("name", BODIES)
-async def test_a_bad_body_is_a_clear_4xx(scene: Scene, name: str) -> None:
-    answer = await scene.send(BODIES[name])
-    assert answer.status in {400, 413}, answer
+def check(scene: Scene, answer: Answer, statuses: set[int]) -> None:
+    assert answer.status in statuses, answer
     assert set(answer.json) == {"error", "request_id"}
     assert answer.headers["content-type"].startswith("application/json")
     assert len(answer.json["error"]) < 200
     assert answer.json["error"].isprintable()
     assert scene.world.sandbox.journal.find("/api/") == []
-    assert scene.world.accepted("mac") is None
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_a_bad_body_is_a_clear_4xx(scene: Scene, name: str) -> None:
+    data = BODIES[name]
+    check(scene, await scene.send(data, *signed(data)), {400, 413})
+
+
+TYPE, SIGNATURE = signed(body())
+HEADERS: dict[str, tuple[int, list[str]]] = {
+    "no signature": (400, [TYPE]),
+    "empty signature": (400, [TYPE, "X-MEN-Signature:"]),
+    "signature no base64": (401, [TYPE, "X-MEN-Signature: \xff!"]),
+    "signature of another body": (401, [TYPE, f"X-MEN-Signature: {sign(b'x', KEY)}"]),
+    "signature long": (401, [TYPE, "X-MEN-Signature: " + "A" * 20_000]),
+    "signature URL-safe": (401, [TYPE, SIGNATURE[:-8] + "-_-_-_=="]),
+    "two signatures": (401, [TYPE, "X-MEN-Signature: AAAA", SIGNATURE]),
+    "no type": (400, [SIGNATURE]),
+    "empty type": (400, ["Content-Type:", SIGNATURE]),
+    "text": (415, ["Content-Type: text/plain", SIGNATURE]),
+    "form": (415, ["Content-Type: application/x-www-form-urlencoded", SIGNATURE]),
+    "almost JSON": (415, ["Content-Type: application/jsonx", SIGNATURE]),
+    "two types": (415, [TYPE, "Content-Type: text/html", SIGNATURE]),
+    "type of odd bytes": (415, ["Content-Type: \xff\xfe", SIGNATURE]),
+    "said to be gzip": (400, [TYPE, SIGNATURE, "Content-Encoding: gzip"]),
+    "said to be gzip twice": (400, [TYPE, SIGNATURE, "Content-Encoding: identity", "Content-Encoding: gzip"]),
+    "said to be brotli": (400, [TYPE, SIGNATURE, "Content-Encoding: br, identity"]),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+async def test_bad_headers_are_a_clear_4xx(scene: Scene, name: str) -> None:
+    status, headers = HEADERS[name]
+    check(scene, await scene.send(body(), *headers), {status})
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "X" * 300])
+async def test_other_methods_are_refused(scene: Scene, method: str) -> None:
+    data = request(AUTH_PATH, *signed(body()), method=method, body=body())
+    head = (await talk(scene.world.gateway.port, scene.context, data)).split(b"\r\n", 1)[0]
+    assert head.split()[1][:2] == b"40", head
+    assert scene.world.sandbox.journal.find("/api/") == []

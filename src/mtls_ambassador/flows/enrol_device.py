@@ -18,7 +18,7 @@ from mtls_ambassador.flows.denied_certificates import DeniedCertificates
 from mtls_ambassador.flows.keyed_lock import Gate, KeyedLock
 from mtls_ambassador.flows.ledger import Ledger
 from mtls_ambassador.mender.client import MenderClient
-from mtls_ambassador.mender.messages import read_auth_request
+from mtls_ambassador.mender.messages import read_auth_request, refuse_other_media
 from mtls_ambassador.mender.transport import Answer
 from mtls_ambassador.model.auth_request import AuthRequest
 from mtls_ambassador.model.certificate import DeviceCertificate
@@ -118,6 +118,7 @@ class EnrolDevice:
         return outcome
 
     async def _decide(self, call: AuthCall, seen: _Seen) -> Outcome:
+        refuse_other_media(call.headers)
         request = seen.request = read_auth_request(call.body, call.signature)
         certificate = seen.certificate = _read_certificate(call.certificate_header)
         why = self._denied.why(certificate)

@@ -200,7 +200,7 @@ def _error_text(answer: Answer) -> str:
 def _json(answer: Answer) -> Any:  # noqa: ANN401 - what upstream sent; the two callers check its shape
     try:
         return json.loads(answer.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RefusedError(Reason.UPSTREAM_FAILED, f"HTTP {answer.status} without JSON") from error
 
 

@@ -10,6 +10,8 @@ import binascii
 import hashlib
 import json
 import re
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -54,6 +56,20 @@ def read_auth_request(body: bytes, signature: str | None) -> AuthRequest:
     spki = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     pem = public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     return AuthRequest(identity, AuthKey(pem, hashlib.sha256(spki).hexdigest()), body)
+
+
+def refuse_other_media(headers: Mapping[str, str]) -> None:
+    """Plain JSON alone: what Mender answers 415 is not preauthorized first, and nobody on the way may unpack a body.
+
+    Fails closed: raises RefusedError with MALFORMED.
+    """
+    found = [(name.lower(), value.partition(";")[0].strip().lower()) for name, value in headers.items()]
+    types = [value for name, value in found if name == "content-type"]
+    if types != ["application/json"]:
+        status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE if any(types) else HTTPStatus.BAD_REQUEST
+        raise RefusedError(Reason.MALFORMED, "Content-Type: application/json is required", status=status)
+    if any(name == "content-encoding" and value != "identity" for name, value in found):
+        raise RefusedError(Reason.MALFORMED, "Content-Encoding: none is taken")
 
 
 def _members(body: bytes) -> dict[str, str]:

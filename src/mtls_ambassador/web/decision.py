@@ -38,6 +38,8 @@ _HOP_BY_HOP = {
     "upgrade",
 }
 _OURS = ("x-mtls-", "x-envoy-")
+_OF_USE = range(1, 257)
+"""Characters of a proxy header. Host and request id are the device's own words: long ones would fail calls of ours."""
 _PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", REQUEST_ID_HEADER)
 
 
@@ -80,9 +82,9 @@ async def _read_call(request: web.Request) -> AuthCall:
         signature=headers.get("X-MEN-Signature"),
         certificate_header=headers.get(CERTIFICATE_HEADER, ""),
         headers=_end_to_end(headers),
-        proxy_headers={name: headers[name] for name in _PROXY_HEADERS if name in headers},
+        proxy_headers={name: value for name in _PROXY_HEADERS if len(value := headers.get(name, "")) in _OF_USE},
         address=headers.get("X-Forwarded-For", ""),
-        request_id=headers.get(REQUEST_ID_HEADER, ""),
+        request_id=headers.get(REQUEST_ID_HEADER, "")[: _OF_USE.stop],
     )
 
 
