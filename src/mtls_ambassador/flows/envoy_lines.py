@@ -15,6 +15,8 @@ WINDOW = 1.0
 LINES_PER_WINDOW = 20
 LONGEST_TEXT = 1024
 """Characters of a line that is handed on as it is."""
+LONGEST_NAME = 256
+"""Characters of a name in a line: strangers choose theirs, up to 100 kB. The ledger has more."""
 _CONNECTION = f'"{CONNECTION_KEY}":'.encode()
 _READ = HANDSHAKE_KEY.encode(), DENIED_KEY.encode()
 
@@ -53,7 +55,7 @@ class RefusalLog:
             else:
                 denial = CallCause.of(str(fields[DENIED_KEY]))
                 self._tell(self._calls, "call refused", denial.code, denial.text, fields)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             structlog.get_logger().info("envoy says", text=line.decode(errors="replace").rstrip()[:LONGEST_TEXT])
         else:
             self._send(line)
@@ -65,8 +67,12 @@ class RefusalLog:
         if window.lines > LINES_PER_WINDOW:
             window.unnamed[why] += 1
             return
-        known = {key: fields.get(key) for key in ("address", "serial", "subject", "issuer") if fields.get(key)}
-        structlog.get_logger().warning(event, reason=code, cause=why, **known)
+        told = {
+            key: str(fields[key])[:LONGEST_NAME]
+            for key in ("address", "serial", "subject", "issuer")
+            if fields.get(key)
+        }
+        structlog.get_logger().warning(event, reason=code, cause=why, **told)
 
     def _end(self, window: _Window) -> None:
         """Say how many more there were, and begin anew."""

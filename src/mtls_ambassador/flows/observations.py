@@ -19,7 +19,7 @@ from mtls_ambassador.model.fleet_view import Contact
 from mtls_ambassador.model.refusal import CallCause, HandshakeCause, Refusal, RefusalKind
 from mtls_ambassador.pki.parse import device_certificate
 
-LONGEST_LINE = 256 * 1024
+LONGEST_LINE = 1024 * 1024
 LOST_KEY = "lost"
 ASK_EVERY = 10.0
 """Seconds between two questions for Envoy's counters."""
@@ -47,7 +47,7 @@ def observe(ledger: Ledger, line: bytes) -> None:
             _met(ledger, fields, now)
         else:
             ledger.lost += int(fields[LOST_KEY])
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         ledger.lost += 1
 
 

@@ -62,9 +62,22 @@ class HandshakeCause(Enum):
     )
     WRONG_USAGE = (
         "wrong-usage",
-        ("unsupported_certificate_purpose", "unsuitable_certificate_purpose", "invalid_CA_certificate"),
+        (
+            "unsupported_certificate_purpose",
+            "unsuitable_certificate_purpose",
+            "invalid_CA_certificate",
+            "KEY_USAGE_BIT_INCORRECT",
+            "unhandled_critical_extension",
+            "invalid_or_inconsistent_certificate_extension",
+            "subtree_violation",
+            "name_constraints",
+            "path_length_constraint_exceeded",
+        ),
         "the device certificate, or a CA of its chain, is not meant for this use",
-        "The device's needs extendedKeyUsage clientAuth or none; a CA's basicConstraints CA:TRUE.",
+        (
+            "The device's needs extendedKeyUsage clientAuth or none; a CA's basicConstraints CA:TRUE, and constraints "
+            "that let the chain pass. The detail has what Envoy says."
+        ),
     )
     BAD_SIGNATURE = (
         "bad-signature",
@@ -80,7 +93,13 @@ class HandshakeCause(Enum):
     )
     NO_COMMON_ALGORITHM = (
         "no-common-algorithm",
-        ("NO_COMMON_SIGNATURE_ALGORITHMS", "NO_SHARED_CIPHER", "NO_SHARED_GROUP", "WRONG_SIGNATURE_TYPE"),
+        (
+            "NO_COMMON_SIGNATURE_ALGORITHMS",
+            "NO_SHARED_CIPHER",
+            "NO_SHARED_GROUP",
+            "WRONG_SIGNATURE_TYPE",
+            "UNSUPPORTED_ALGORITHM",
+        ),
         "device and gateway have no signature algorithm, cipher or group in common",
         "Give server and device certificates a key that the device's TLS library knows, such as P-256.",
     )

@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
@@ -21,6 +22,8 @@ _UNREADABLE = (
     x509.UnsupportedGeneralNameType,
 )
 """What the library raises beside ValueError."""
+_LEAST_RSA = 1024
+"""Bits; also the least of an auth key."""
 _SUBJECT_NAMES = {"cn": NameOID.COMMON_NAME, "o": NameOID.ORGANIZATION_NAME, "ou": NameOID.ORGANIZATIONAL_UNIT_NAME}
 
 
@@ -28,9 +31,15 @@ _SUBJECT_NAMES = {"cn": NameOID.COMMON_NAME, "o": NameOID.ORGANIZATION_NAME, "ou
 def device_certificate_from_header(value: str) -> DeviceCertificate:
     """Read the URL-encoded PEM Envoy hands over; a device sends the same one each time, so it is remembered.
 
-    Fails closed: raises ValueError when it is missing or not one readable certificate.
+    Fails closed: raises ValueError when it is missing or not one readable certificate, or when its key is so short that
+    anybody can find its private part. Envoy has no limit for that.
     """
-    return device_certificate(unquote_to_bytes(value))
+    pem = unquote_to_bytes(value)
+    certificate = device_certificate(pem)
+    key = x509.load_pem_x509_certificate(pem).public_key()
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_RSA:
+        raise ValueError(f"an RSA key of {key.key_size} bits can be factored; {_LEAST_RSA} is the least taken")
+    return certificate
 
 
 def device_certificate(pem: bytes) -> DeviceCertificate:

@@ -19,6 +19,13 @@ from mtls_ambassador.model.refusal import CallCause, HandshakeCause
         ("TLS_error:|1:SSL_routines:OPENSSL_internal:HTTP_REQUEST:TLS_error_end", HandshakeCause.PLAIN_HTTP),
         ("TLSV1_ALERT_UNKNOWN_CA", HandshakeCause.SERVER_CA_UNKNOWN),
         ("SSLV3_ALERT_BAD_CERTIFICATE", HandshakeCause.SERVER_REFUSED),
+        ("verification_error_at_depth_0:_unhandled_critical_extension:TLS_error_end", HandshakeCause.WRONG_USAGE),
+        ("verification_error_at_depth_0:_permitted_subtree_violation:TLS_error_end", HandshakeCause.WRONG_USAGE),
+        ("SSL_routines:OPENSSL_internal:KEY_USAGE_BIT_INCORRECT:TLS_error_end", HandshakeCause.WRONG_USAGE),
+        (
+            "public_key_routines:OPENSSL_internal:UNSUPPORTED_ALGORITHM:TLS_error_end",
+            HandshakeCause.NO_COMMON_ALGORITHM,
+        ),
         ("something_new", HandshakeCause.OTHER),
         ("", HandshakeCause.OTHER),
     ],
