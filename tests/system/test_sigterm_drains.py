@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import ssl
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,31 @@ async def _broken(port: int, context: ssl.SSLContext) -> bool:
     except (OSError, EOFError):
         return True
     return False
+
+
+AS_THE_FOLDER_IS_MADE = """
+import os, signal, sys
+from contextlib import contextmanager
+from mtls_ambassador.cli import main
+from mtls_ambassador.flows import machine
+
+made = machine.runtime_folder
+
+@contextmanager
+def with_signal(environ):
+    with made(environ) as paths:
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield paths
+
+machine.runtime_folder = with_signal
+sys.argv[:] = ["mtls-ambassador", "run"]
+sys.exit(main())
+"""
+
+
+async def test_one_that_comes_before_anything_runs_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", AS_THE_FOLDER_IS_MADE)
+    async with Gateway.running(Pki(tmp_path), "http://127.0.0.1:9", command=command, wait=False) as gateway:
+        assert await gateway.exit_code() == 0
+        assert not list(gateway.folder.glob("mtls-ambassador-*"))
+        assert not gateway.events("ready")

@@ -118,6 +118,25 @@ class Admin:
         return int(header.split()[1]), _joined(body) if is_chunked else body
 
 
+async def answers(socket: Path) -> bool:
+    """Whether the HTTP server of a Unix socket answers anything at all.
+
+    What keeps us from asking, such as a lack of open files on our side, is not its silence.
+    """
+    try:
+        async with asyncio.timeout(ADMIN_TIMEOUT):
+            reader, writer = await asyncio.open_unix_connection(socket)
+            try:
+                writer.write(b"GET /ready HTTP/1.1\r\nHost: alive\r\nConnection: close\r\n\r\n")
+                return bool(await reader.read(1))
+            finally:
+                writer.close()
+    except (TimeoutError, ConnectionError, FileNotFoundError, BlockingIOError):
+        return False
+    except OSError:
+        return True
+
+
 def _joined(body: bytes) -> bytes:
     """The chunks of a body put together (RFC 9112 section 7.1). Raises ValueError when it was cut."""
     whole = bytearray()

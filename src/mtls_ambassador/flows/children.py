@@ -20,6 +20,10 @@ STEADY_AFTER = 10.0
 """Seconds a child must have run for its next death to count as the first."""
 READY_POLL = 0.02
 READY_WITHIN = 30.0
+WATCH_EVERY = 2.0
+"""Seconds between two questions to a child whether it is still there."""
+SILENCES = 3
+"""Questions in a row without an answer, after which a child is killed."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,6 +57,8 @@ class Child:
     """Its whole environment; None means ours."""
     last_words: Callable[[], str] = str
     """What its output said about why it ended; empty when nothing did."""
+    is_alive: Callable[[], Awaitable[bool]] | None = None
+    """Whether it answers at all; None means that its end alone shows that it is gone."""
     restarts: int = 0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     _process: asyncio.subprocess.Process | None = None
@@ -143,7 +149,27 @@ class Child:
         async with asyncio.TaskGroup() as readers:
             readers.create_task(_relay(self._process.stdout, self.on_output))
             readers.create_task(_relay(self._process.stderr, self.on_error))
-            return await self._process.wait()
+            watching = readers.create_task(self._watch())
+            code = await self._process.wait()
+            watching.cancel()
+            return code
+
+    async def _watch(self) -> None:
+        """Kill it when it does not answer any more: stopped or stuck, it would never end by itself.
+
+        Silence counts from its first answer on, however long its start takes, and by questions, not by a clock: that
+        of a machine that slept proves nothing.
+        """
+        if self.is_alive is None:
+            return
+        has_answered, silences = False, 0
+        while silences < SILENCES:
+            await asyncio.sleep(WATCH_EVERY)
+            answers = await self.is_alive()
+            has_answered |= answers
+            silences = silences + 1 if has_answered and not answers else 0
+        structlog.get_logger().error("child does not answer, killing it", child=self.name, questions=silences)
+        self.signal(signal.SIGKILL)
 
 
 async def _relay(stream: asyncio.StreamReader | None, handle: LineHandler | None) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from mtls_ambassador.flows.observation_link import ObservationLink
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.settings import Settings
 
+ENDING = (signal.SIGTERM, signal.SIGINT)
 DRAIN_POLL = 0.1
 ENVOY_PATIENCE = 5.0
 SERVICE_PATIENCE = 10.0
@@ -44,8 +46,14 @@ def run(settings: Settings, service: Sequence[str]) -> None:
     began = time.monotonic()
     host = machine.inspect()
     _warn_of_few_files(settings, host)
-    with machine.runtime_folder(os.environ) as paths:
-        asyncio.run(_Gateway(settings, paths, service, began, host).serve())
+    # They wait until `serve` can hear them: one that came with the folder already there would leave it behind.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        with machine.runtime_folder(os.environ) as paths:
+            asyncio.run(_Gateway(settings, paths, service, began, host).serve())
+    finally:
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)  # the end is under way
     structlog.get_logger().info("ended")
 
 
@@ -71,8 +79,9 @@ class _Stop:
     def on_signals(cls) -> "_Stop":
         stop = cls(asyncio.Event(), asyncio.Event())
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING:
             loop.add_signal_handler(number, stop.receive)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         return stop
 
     def receive(self) -> None:
@@ -93,7 +102,10 @@ class _Gateway:
         envoy_log = envoy_lines.EnvoyLog()
         self._link = ObservationLink(paths.observations)
         self._service = Child(
-            "the decision service", [*service, "--runtime", str(paths.directory)], self._service_accepts
+            "the decision service",
+            [*service, "--runtime", str(paths.directory)],
+            self._service_accepts,
+            is_alive=partial(process.answers, paths.decision_socket),
         )
         self._envoy = Child(
             "Envoy",
@@ -103,6 +115,7 @@ class _Gateway:
             on_output=envoy_lines.RefusalLog(_later, self._link.send).read,
             on_error=envoy_log.read,
             last_words=envoy_log.last_error,
+            is_alive=partial(process.answers, paths.admin_socket),
         )
 
     async def serve(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mtls_ambassador.flows import children
 from mtls_ambassador.flows.children import Child
 from mtls_ambassador.model.errors import AmbassadorError
 
@@ -32,6 +33,50 @@ async def test_it_is_started_again(tmp_path: Path) -> None:
         task.cancel()
     await once.reap()
     assert len(record.read_text()) >= 3
+
+
+async def test_one_that_answers_no_more_is_killed_and_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "WATCH_EVERY", 0.01)
+    answering = tmp_path / "answering"
+    code = f"import os, signal; open({str(answering)!r}, 'w').close(); os.kill(os.getpid(), signal.SIGSTOP)"
+
+    async def is_alive() -> bool:
+        """Once it has stopped itself, it has answered for the last time."""
+        is_new = answering.exists()
+        answering.unlink(missing_ok=True)
+        return is_new
+
+    stopping = child(code, is_alive=is_alive)
+    stopping.ready.set()
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(stopping.keep_running())
+        async with asyncio.timeout(20):
+            while stopping.restarts < 2:  # noqa: ASYNC110 - counted by another task
+                await asyncio.sleep(0.01)
+        task.cancel()
+    await stopping.reap()
+
+
+async def test_one_that_never_answered_is_given_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "WATCH_EVERY", 0.001)
+    asked = 0
+
+    async def is_alive() -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    slow = child("import time; time.sleep(60)", is_alive=is_alive)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(slow.keep_running())
+        async with asyncio.timeout(20):
+            while asked < 10 * children.SILENCES:  # noqa: ASYNC110 - counted by another task
+                await asyncio.sleep(0.01)
+        assert slow.restarts == 0
+        task.cancel()
+    await slow.reap()
 
 
 @pytest.mark.parametrize(
