@@ -48,6 +48,7 @@ class Gateway:
         # Not below the test's own folder: the path of a Unix socket must be short.
         folder = Path(tempfile.mkdtemp(prefix="gateway-"))
         given = settings(pki, upstream, port, admin_port, folder) | dict(environ or {})
+        port, admin_port = (int(given[name].rpartition(":")[2]) for name in ("MTLS_LISTEN", "MTLS_ADMIN_LISTEN"))
         process = await asyncio.create_subprocess_exec(
             *command, env=clean_environ() | given, stderr=asyncio.subprocess.PIPE, limit=2**20
         )

@@ -1,0 +1,98 @@
+"""The store and the disk under it: full, locked, read-only, corrupted."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+from torture.machine import change_attributes, lacks_immutable_files, lacks_mounts, mounted
+from torture.scenario import CALLS_GO_ON, scenario
+from torture.world import Place, Setting, World
+
+BLOCK = 4096
+SQLITE_HEADER = 100
+
+
+def _on_small_disk(place: Place) -> None:
+    mounted("8m", place.state)
+
+
+@scenario(promise=CALLS_GO_ON, setting=Setting(prepare=_on_small_disk), lacks=lacks_mounts)
+async def disk_full(world: World) -> AsyncIterator[None]:
+    """The state folder's disk is full."""
+    filler = world.place.state / "filler"
+    _fill(filler)
+    yield
+    filler.unlink()
+
+
+@scenario(lasts=8, promise=CALLS_GO_ON)
+async def store_locked(world: World) -> AsyncIterator[None]:
+    """Another program holds a lock on the store."""
+    other = sqlite3.connect(world.place.state / "ambassador.db", isolation_level=None, timeout=5)
+    other.execute("BEGIN EXCLUSIVE")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
+
+
+@scenario(promise=CALLS_GO_ON, lacks=lacks_immutable_files)
+async def store_read_only(world: World) -> AsyncIterator[None]:
+    """The store's files become read-only (chattr +i)."""
+    files = tuple(world.place.state.glob("ambassador.db*"))
+    change_attributes("+i", *files)
+    yield
+    change_attributes("-i", *files)
+
+
+@scenario(promise=replace(CALLS_GO_ON, forgets=True))
+async def store_corrupted(world: World) -> AsyncIterator[None]:
+    """The store is overwritten with garbage; then a backup is put in its place."""
+    store = world.place.state / "ambassador.db"
+    backup = _backup(store)
+    _scribble(store)
+    yield
+    backup.replace(store)
+    for name in ("ambassador.db-wal", "ambassador.db-shm"):
+        (world.place.state / name).unlink(missing_ok=True)
+
+
+@scenario(promise=replace(CALLS_GO_ON, forgets=True))
+async def store_gone(world: World) -> AsyncIterator[None]:
+    """The store's file is gone; then it is put back."""
+    store = world.place.state / "ambassador.db"
+    aside = {path: path.with_name(f"{path.name}.aside") for path in store.parent.glob("ambassador.db*")}
+    for path, other in aside.items():
+        path.rename(other)
+    yield
+    for path, other in aside.items():
+        other.replace(path)
+
+
+def _fill(path: Path) -> None:
+    """Until not a byte more goes in."""
+    with path.open("wb", buffering=0) as file:
+        for size in (BLOCK * 16, BLOCK, 1):
+            try:
+                while file.write(bytes(size)):
+                    pass
+            except OSError:
+                continue
+
+
+def _backup(store: Path) -> Path:
+    """As an operator makes it: with SQLite's own way, while it is used."""
+    path = store.with_name("backup.db")
+    with sqlite3.connect(store) as source, sqlite3.connect(path) as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    return path
+
+
+def _scribble(store: Path) -> None:
+    """Over every page but the header's, and over what was not yet moved into the store."""
+    for path in (store, store.with_name("ambassador.db-wal")):
+        with path.open("r+b") as file:
+            file.seek(SQLITE_HEADER if path == store else 0)
+            file.write(b"\xa5garbage" * (path.stat().st_size // 8))
