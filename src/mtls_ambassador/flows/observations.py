@@ -117,14 +117,17 @@ async def listening(ledger: Ledger, path: Path) -> AsyncIterator[None]:
 
     It is told how many of its lines stand in the store, so that it knows what is lost when this service dies.
     """
+    open_now: set[asyncio.StreamWriter] = set()
 
     async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_now.add(writer)
         try:
             async with asyncio.TaskGroup() as tasks:
                 telling = tasks.create_task(_tell_written(ledger, writer))
                 await _observe_all(ledger, reader)
                 telling.cancel()
         finally:
+            open_now.discard(writer)
             writer.close()
 
     with private_socket(path):
@@ -133,6 +136,8 @@ async def listening(ledger: Ledger, path: Path) -> AsyncIterator[None]:
         yield
     finally:
         server.close()
+        for writer in open_now:  # or its reader is cancelled with the loop, which asyncio logs with a traceback
+            writer.close()
 
 
 async def _tell_written(ledger: Ledger, writer: asyncio.StreamWriter) -> None:

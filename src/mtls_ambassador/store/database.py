@@ -59,6 +59,7 @@ class Database:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        self._file = _file_of(engine)
         self._waiting: list[_Job] = []
         self._is_at_work = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -71,6 +72,11 @@ class Database:
     def waiting(self) -> int:
         """Pieces of work that no transaction has begun with."""
         return len(self._waiting)
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another file stands where SQLite's stood when this was made: a backup was put there, say."""
+        return (now := _file_of(self.engine)) is not None and now != self._file
 
     @property
     def size(self) -> int:
@@ -160,12 +166,18 @@ class Database:
         jobs = [job for job in batch if not job.result.cancelled()]
         began = time.monotonic()
         try:
+            self._require_file()
             with self.engine.begin() as connection:
                 done = [_Done(job, job.work(connection)) for job in jobs]
         except Exception:  # noqa: BLE001 - whose fault it is, and what is left of it, shows the second time
             done = self._commit_apart(jobs)
         self.on_commit(time.monotonic() - began)
         batch[0].result.get_loop().call_soon_threadsafe(self._deliver, done)
+
+    def _require_file(self) -> None:
+        """Fails closed: what would be written to a file that is gone from its place would be forgotten."""
+        if _file_of(self.engine) != self._file:
+            raise sa.exc.InvalidRequestError("the database's file is gone, or another one is in its place")
 
     def _deliver(self, done: list[_Done]) -> None:
         for each in done:
@@ -187,6 +199,7 @@ class Database:
         done: list[_Done] = []
         began = False
         try:
+            self._require_file()
             with self.engine.begin() as connection:
                 began = True
                 for job in jobs:
@@ -234,6 +247,17 @@ def open_database(settings: StoreSettings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def _file_of(engine: sa.Engine) -> tuple[int, int] | None:
+    """Which file SQLite's is now, as the kernel knows it; None when it is gone, and for other databases."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    try:
+        found = Path(engine.url.database).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def make_engine(settings: StoreSettings) -> sa.Engine:

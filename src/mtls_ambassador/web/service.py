@@ -41,6 +41,8 @@ from mtls_ambassador.web.metrics import Metrics
 log = structlog.get_logger("service")
 MAX_HEADER = 128 * 1024
 """Bytes of one header: the certificate, URL-encoded, and what Envoy has let through are never longer."""
+LOOK_AT_FILE = 0.5
+"""Seconds between two looks whether the store's file is still the one that was opened."""
 SHUTDOWN_WITHIN = 8.0
 """Seconds for auth requests under way when the service ends."""
 
@@ -90,6 +92,7 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
                 works += [
                     ledger.keep(database, settings.limits),
                     observations.count_calls(ledger, Admin(paths.admin_socket)),
+                    _end_when_replaced(database, ended),
                 ]
                 watching = [tasks.create_task(work) for work in works]
                 await ended.wait()
@@ -100,6 +103,17 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
 
 def _log_own_call(call: str, outcome: str, request_id: str) -> None:
     log.info("called Mender", call=call, outcome=outcome, request_id=request_id)
+
+
+async def _end_when_replaced(database: Database, ended: asyncio.Event) -> None:
+    """Another file in the store's place, such as a backup, is taken up as at any start: checked, then used.
+
+    So this one ends, and the supervisor starts the next one.
+    """
+    while not database.is_replaced:  # noqa: ASYNC110 - a file has no event
+        await asyncio.sleep(LOOK_AT_FILE)
+    log.error("the database's file was replaced, starting again with the one that is there")
+    ended.set()
 
 
 async def _write_last(ledger: Ledger, database: Database) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.model.reason import Reason, RefusedError
 from mtls_ambassador.settings import Secret, StoreSettings
-from mtls_ambassador.store.database import MAX_BATCH, Database, open_database
+from mtls_ambassador.store.database import MAX_BATCH, SQLITE_FILE, Database, open_database
 from mtls_ambassador.store.tables import pin
 
 Work = Callable[[sa.Connection], int]
@@ -170,6 +170,30 @@ async def test_a_lost_connection_is_a_failure_now_and_none_the_next_time(databas
     assert isinstance(results[1], RefusedError)
     assert results[1].reason is Reason.STORE_FAILED
     assert await database.run(count) == 2
+
+
+async def test_a_file_that_is_gone_is_not_written_to_and_is_missed(tmp_path: Path) -> None:
+    path = tmp_path / SQLITE_FILE
+    with open_database(StoreSettings(tmp_path, None, tmp_path)) as database:
+        aside = path.rename(path.with_name("aside"))
+        with pytest.raises(RefusedError, match="is gone"):
+            await database.run(insert(1))
+        assert not path.exists()
+        assert not database.is_replaced
+        aside.rename(path)
+        assert await database.run(insert(2)) == 2
+
+
+async def test_another_file_in_its_place_is_not_taken_for_it(tmp_path: Path) -> None:
+    """What went to the old one would be forgotten with the process; what the new one says has not been checked."""
+    path = tmp_path / SQLITE_FILE
+    with open_database(StoreSettings(tmp_path, None, tmp_path)) as database:
+        copy = path.with_name("copy")
+        copy.write_bytes(path.read_bytes())
+        copy.replace(path)
+        with pytest.raises(RefusedError, match="another one is in its place"):
+            await database.run(insert(1))
+        assert database.is_replaced
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
