@@ -83,7 +83,7 @@ class Promise:
     turns_away: bool = False
     """Whether good devices may hear 401 meanwhile: where the clock says that their certificates are over."""
     forgets: bool = False
-    """Whether the store may lack devices that were let in: where it is replaced by an older copy of it."""
+    """Whether the store may lack who was let in before the fault ended: where an older copy takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,9 @@ def _no_enrolment_lost_or_doubled(history: History) -> Iterator[str]:
 
 
 def _none_forgotten(history: History, promise: Promise) -> Iterator[str]:
-    admitted = {call.who for call in history.of(Role.NEW, Role.GOOD) if call.kind is Kind.AUTH and call.is_ok}
-    if (forgotten := sorted(admitted - history.remembered)) and not promise.forgets:
+    since = history.lifted if promise.forgets else 0
+    calls = [call for call in history.of(Role.NEW, Role.GOOD) if call.kind is Kind.AUTH and call.began >= since]
+    if forgotten := sorted({call.who for call in calls if call.is_ok} - history.remembered):
         yield f"let in and not remembered by the store: {len(forgotten)} devices, such as {forgotten[0]}"
     if strange := sorted(who for who in history.remembered if history.roles.get(who) not in {Role.GOOD, Role.NEW}):
         yield f"the store remembers a device that must not be let in: {strange[0]}"

@@ -59,7 +59,8 @@ def scenario(
 
     def declare(fault: Fault) -> Fault:
         name = fault.__name__.replace("_", "-")
-        ALL[name] = Scenario(name, what, asynccontextmanager(fault), lasts, promise, setting or Setting(), lacks)
+        told = what or (fault.__doc__ or "").rstrip(".")
+        ALL[name] = Scenario(name, told, asynccontextmanager(fault), lasts, promise, setting or Setting(), lacks)
         return fault
 
     return declare

@@ -21,7 +21,7 @@ from mtls_ambassador.pki.issue import Pair, make_ca, make_server
 from mtls_ambassador.sandbox.server import SandboxConfig, SandboxServer
 from mtls_ambassador.settings.values import StoreSettings
 from mtls_ambassador.store.audit import verify
-from mtls_ambassador.store.database import open_database
+from mtls_ambassador.store.database import SQLITE_FILE, open_database
 from mtls_ambassador.store.tables import device, pin
 from support.gateway import REAL, Gateway
 from support.pki import Pki, validity
@@ -159,6 +159,11 @@ class World:
     def gateway(self) -> Gateway:
         """The one that runs, or ran last."""
         return self.gateways[-1]
+
+    @property
+    def store(self) -> Path:
+        """The SQLite file."""
+        return self.place.state / SQLITE_FILE
 
     @property
     def blacklist(self) -> Path:

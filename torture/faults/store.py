@@ -1,5 +1,7 @@
 """The store and the disk under it: full, locked, read-only, corrupted."""
 
+import os
+import signal
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -29,7 +31,7 @@ async def disk_full(world: World) -> AsyncIterator[None]:
 @scenario(lasts=8, promise=CALLS_GO_ON)
 async def store_locked(world: World) -> AsyncIterator[None]:
     """Another program holds a lock on the store."""
-    other = sqlite3.connect(world.place.state / "ambassador.db", isolation_level=None, timeout=5)
+    other = sqlite3.connect(world.store, isolation_level=None, timeout=5)
     other.execute("BEGIN EXCLUSIVE")
     yield
     other.execute("ROLLBACK")
@@ -39,7 +41,7 @@ async def store_locked(world: World) -> AsyncIterator[None]:
 @scenario(promise=CALLS_GO_ON, lacks=lacks_immutable_files)
 async def store_read_only(world: World) -> AsyncIterator[None]:
     """The store's files become read-only (chattr +i)."""
-    files = tuple(world.place.state.glob("ambassador.db*"))
+    files = tuple(world.store.parent.glob("ambassador.db*"))
     change_attributes("+i", *files)
     yield
     change_attributes("-i", *files)
@@ -48,20 +50,33 @@ async def store_read_only(world: World) -> AsyncIterator[None]:
 @scenario(promise=replace(CALLS_GO_ON, forgets=True))
 async def store_corrupted(world: World) -> AsyncIterator[None]:
     """The store is overwritten with garbage; then a backup is put in its place."""
-    store = world.place.state / "ambassador.db"
-    backup = _backup(store)
-    _scribble(store)
+    backup = _backup(world.store)
+    _scribble(world.store)
     yield
-    backup.replace(store)
-    for name in ("ambassador.db-wal", "ambassador.db-shm"):
-        (world.place.state / name).unlink(missing_ok=True)
+    _restore(world.store, backup)
 
 
 @scenario(promise=replace(CALLS_GO_ON, forgets=True))
+async def store_corrupted_and_service_killed(world: World) -> AsyncIterator[None]:
+    """The store is overwritten with garbage and the decision service killed; then a backup is put in its place."""
+    backup = _backup(world.store)
+    _scribble(world.store)
+    os.kill(world.gateway.child("service"), signal.SIGKILL)
+    yield
+    _restore(world.store, backup)
+
+
+@scenario(lasts=0.0, promise=replace(CALLS_GO_ON, forgets=True))
+async def store_restored(world: World) -> AsyncIterator[None]:
+    """A backup is put in the store's place while it is used."""
+    _restore(world.store, _backup(world.store))
+    yield
+
+
+@scenario(promise=CALLS_GO_ON)
 async def store_gone(world: World) -> AsyncIterator[None]:
-    """The store's file is gone; then it is put back."""
-    store = world.place.state / "ambassador.db"
-    aside = {path: path.with_name(f"{path.name}.aside") for path in store.parent.glob("ambassador.db*")}
+    """The store's files are moved away, and put back."""
+    aside = {path: path.with_name(f"{path.name}.aside") for path in world.store.parent.glob("ambassador.db*")}
     for path, other in aside.items():
         path.rename(other)
     yield
@@ -88,6 +103,13 @@ def _backup(store: Path) -> Path:
     source.close()
     target.close()
     return path
+
+
+def _restore(store: Path, backup: Path) -> None:
+    """As an operator does it."""
+    for end in ("-wal", "-shm"):
+        store.with_name(f"{store.name}{end}").unlink(missing_ok=True)
+    backup.replace(store)
 
 
 def _scribble(store: Path) -> None:

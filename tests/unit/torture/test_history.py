@@ -135,6 +135,10 @@ def test_a_wrong_clock_may_turn_away() -> None:
     assert violations(history, Promise(turns_away=True)) == ()
 
 
-def test_an_older_copy_of_the_store_may_have_forgotten() -> None:
-    history = replace(good_history(), remembered=frozenset())
-    assert violations(history, Promise(forgets=True)) == ()
+def test_an_older_copy_of_the_store_may_have_forgotten_what_was_before_it() -> None:
+    history = replace(good_history(), remembered=frozenset({"good"}))
+    before = replace(
+        history, calls=tuple(replace(each, began=each.began - 9) for each in history.calls if each.who == "new")
+    )
+    assert "not remembered" in "".join(violations(history, Promise(forgets=True)))
+    assert "not remembered" not in "".join(violations(before, Promise(forgets=True)))
