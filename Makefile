@@ -19,9 +19,9 @@ check: setup-test
 bench: setup-test
 	$(VENV)/python benchmarks/bench.py
 
-# Faults against a real gateway under traffic, in about five minutes; `ONLY=--only NAME` for one of them.
+# Faults against a real gateway under traffic, in about eight minutes; `ONLY=--only NAME` for one of them.
 torture: setup-test
-	PYTHONPATH=tests $(VENV)/python -m torture $(ONLY)
+	$(VENV)/python -m torture $(ONLY)
 
 format: setup-test
 	$(VENV)/ruff format .

@@ -1,23 +1,36 @@
 """The results of `make torture` as a table for people and as JSON for programs."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from torture.scenario import Result
 
-HEAD = ("scenario", "what is injected", "calls while (failed)", "calls after (failed)", "recovered", "verdict")
+HEAD = (
+    "scenario",
+    "injected",
+    "calls meanwhile: failed",
+    "after it",
+    "new, let in",
+    "kept out",
+    "recovered",
+    "verdict",
+)
+MOST = 3
+"""Kinds of failure that a cell tells."""
 
 
 def row(result: Result) -> tuple[str, ...]:
-    """One line of the table, as cells."""
+    """One line of the table, as cells; what was kept out are the calls of denied devices and strangers."""
     if result.missing:
-        return (result.scenario, result.what, "", "", "", result.verdict)
+        return (f"`{result.scenario}`", result.what, "", "", "", "", "", result.verdict)
     recovery = "no" if result.recovery is None else f"{result.recovery:.1f} s"
-    calls = [_calls(result.calls.get(phase, {})) for phase in ("while", "after")]
+    calls = (_calls(result.calls.get(phase, {})) for phase in ("while", "after"))
     notes = f" ({'; '.join(result.notes)})" if result.notes else ""
-    return (result.scenario, result.what, *calls, recovery, result.verdict + notes)
+    numbers = (str(result.enrolled), str(result.unwelcome), recovery)
+    return (f"`{result.scenario}`", result.what, *calls, *numbers, result.verdict + notes)
 
 
 def markdown(results: Iterable[Result]) -> str:
@@ -33,6 +46,9 @@ def write_json(results: Iterable[Result], path: Path) -> None:
 
 
 def _calls(counts: Mapping[str, int]) -> str:
-    failed = {what: number for what, number in counts.items() if what != "ok"}
-    told = ", ".join(f"{number} {what}" for what, number in sorted(failed.items(), key=lambda item: -item[1]))
-    return f"{sum(counts.values())} ({sum(failed.values())}{': ' if told else ''}{told})"
+    failed = Counter[str]()
+    for what, number in counts.items():
+        if what != "ok":
+            failed[what.rpartition(": ")[2]] += number
+    told = ", ".join(what for what, _ in failed.most_common(MOST))
+    return f"{sum(counts.values())}: {failed.total()}{f' ({told})' if told else ''}"

@@ -175,11 +175,6 @@ class World:
         """The file of revocation lists."""
         return self.place.folder / "crl.pem"
 
-    @property
-    def users(self) -> Path:
-        """The file of those who may use page and API."""
-        return self.place.folder / "users"
-
     def _furnish(self) -> None:
         """Good devices, strangers, and three that are denied: by the file, by a CRL and by the store."""
         for number in range(3):

@@ -78,7 +78,7 @@ def _hosts(*, is_there: bool) -> str:
     return "127.0.0.1 localhost\n" + (f"127.0.0.1 {HOST}\n" if is_there else "")
 
 
-@scenario(lasts=8, setting=Setting(host=HOST, wrapper=_in_names_of_its_own), lacks=lacks_mounts)
+@scenario(lasts=35, setting=Setting(host=HOST, wrapper=_in_names_of_its_own), lacks=lacks_mounts)
 async def name_gone(world: World) -> AsyncIterator[None]:
     """Upstream's name does not resolve, and every connection to it is ended."""
     hosts = world.place.folder / "hosts"

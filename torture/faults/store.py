@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+from support.revocation import swap
 from torture.machine import change_attributes, lacks_immutable_files, lacks_mounts, mounted
-from torture.scenario import CALLS_GO_ON, scenario
+from torture.scenario import ALL_GOES_ON, CALLS_GO_ON, scenario
 from torture.world import Place, Setting, World
 
 BLOCK = 4096
@@ -26,6 +27,27 @@ async def disk_full(world: World) -> AsyncIterator[None]:
     _fill(filler)
     yield
     filler.unlink()
+
+
+def _runtime_on_small_disk(place: Place) -> None:
+    mounted("8m", place.folder / "run")
+
+
+SMALL_RUNTIME = Setting(prepare=_runtime_on_small_disk, environ=lambda place: {"TMPDIR": str(place.folder / "run")})
+
+
+@scenario(promise=ALL_GOES_ON, setting=SMALL_RUNTIME, lacks=lacks_mounts)
+async def runtime_disk_full(world: World) -> AsyncIterator[None]:
+    """The runtime folder's disk is full while the denylist changes; it is in force once there is room."""
+    taken = len(world.gateway.events("taken"))
+    filler = world.place.folder / "run" / "filler"
+    _fill(filler)
+    swap(world.blacklist, world.blacklist.read_bytes() + b"abc\n")
+    yield
+    if len(world.gateway.events("taken")) > taken:
+        world.notes.append("there was room enough")
+    filler.unlink()
+    await world.gateway.event("taken", taken + 1)
 
 
 @scenario(lasts=8, promise=CALLS_GO_ON)
