@@ -36,8 +36,15 @@ class Server:
 
     async def ask(self, *options: str, say: bytes = b"") -> str:
         """What `openssl s_client` tells of a handshake with a good device certificate."""
-        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{self.gateway.port}", "-CAfile", self.pki.ca_file]
-        command += ["-cert", self.device.certificate, "-key", self.device.key, *options]
+        command = [
+            "openssl",
+            "s_client",
+            "-connect",
+            f"127.0.0.1:{self.gateway.port}",
+            "-CAfile",
+            str(self.pki.ca_file),
+        ]
+        command += ["-cert", str(self.device.certificate), "-key", str(self.device.key), *options]
         done = await asyncio.to_thread(
             subprocess.run, command, input=say, capture_output=True, timeout=PATIENCE, check=False
         )
