@@ -5,6 +5,7 @@ the page may then have fewer devices than asked for, or none, and still a `next`
 """
 
 import datetime as dt
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -26,6 +27,11 @@ LONGEST = 200
 """Characters of a text that is looked for."""
 SLICES = (1_000, 4_000)
 """Rows looked at for one page at the most, in so many steps."""
+WINDOW = 100_000
+"""Devices among which the index is asked at once."""
+PATIENCE = 0.04
+"""Seconds after which a page ends with what was found: pieces that all have, but not together, take the index long."""
+clock = time.monotonic
 _TOP = 2**62
 _COLUMNS = (
     device.c.identity_sha256,
@@ -89,17 +95,24 @@ def _in_slices(
     by_index: bool,
 ) -> tuple[list[_Row], int]:
     rows: list[_Row] = []
-    for size in SLICES:
-        looked_at = search.step(query, before, size, by_index=by_index).subquery()
+    sizes, ends = list(SLICES), clock() + PATIENCE
+    if by_index:
+        before = min(before, (connection.scalar(sa.select(sa.func.max(device.c.number))) or 0) + 1)
+    while sizes:
+        bottom = max(before - WINDOW, 0) if by_index else 0
+        looked_at = search.step(query, bottom, before, sizes[0], by_index=by_index).subquery()
         lowest, count = connection.execute(sa.select(sa.func.min(looked_at.c.number), sa.func.count())).one()
-        floor = lowest if count == size else 0
+        is_full = count == sizes[0]
+        floor = lowest if is_full else bottom
         within = newest.where(device.c.number >= floor, device.c.number < before)
         if by_index:
             within = within.where(search.indexed(query, floor, before))
         rows += connection.execute(within)
         before = floor
-        if len(rows) > query.limit or not floor:
+        if len(rows) > query.limit or not floor or clock() > ends:
             break
+        if is_full:
+            del sizes[0]
     return _cut(rows, query.limit, before)
 
 

@@ -46,12 +46,13 @@ def has_no_contact_since(time: dt.datetime) -> sa.ColumnElement[bool]:
     return ~sa.exists(since.offset(0))
 
 
-def step(query: DeviceQuery, before: int, size: int, *, by_index: bool) -> sa.Select[tuple[int]]:
-    """Numbers below one, the highest first, of as many devices as are looked at in one go."""
+def step(query: DeviceQuery, bottom: int, before: int, size: int, *, by_index: bool) -> sa.Select[tuple[int]]:
+    """Numbers between the two, the highest first, of as many devices as are looked at in one go."""
     if by_index:
-        number = _FTS.c.rowid.label("number")
-        return sa.select(number).where(_in_index(query.text), number < before).order_by(number.desc()).limit(size)
-    chosen = sa.select(device.c.number).where(device.c.number < before)
+        rowid = _FTS.c.rowid
+        chosen = sa.select(rowid.label("number")).where(_in_index(query.text), rowid >= bottom, rowid < before)
+        return chosen.order_by(rowid.desc()).limit(size)
+    chosen = sa.select(device.c.number).where(device.c.number >= bottom, device.c.number < before)
     if query.standing is not None:
         chosen = chosen.where(device.c.standing == query.standing.value)
     return chosen.order_by(device.c.number.desc()).limit(size)

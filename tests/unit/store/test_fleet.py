@@ -175,13 +175,28 @@ def test_where_no_index_can_tell_a_page_ends_after_a_bounded_number_of_rows(
     assert numbers(fleet, text="1,", limit=1) == [21, 11, 1]
 
 
+def test_a_search_that_takes_long_ends_with_what_it_has(fleet: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All devices are found all the same, a page later."""
+    expected = numbers(fleet, text="camera-000")
+    monkeypatch.setattr(fleet_devices, "WINDOW", 4)
+    monkeypatch.setattr(fleet_devices, "PATIENCE", -1)
+    with fleet.snapshot() as connection:
+        page = fleet_devices.page(connection, DeviceQuery(text="camera-0001"))
+    if fleet.engine.dialect.name == "sqlite":
+        assert (page.items, bool(page.next)) == ((), True)
+    assert numbers(fleet, text="camera-000") == expected
+
+
+@pytest.mark.parametrize("window", [1, 3, 100])
 @pytest.mark.parametrize("limit", [1, 4, 50])
 @pytest.mark.parametrize("text", ["camera-000", "camera-0003", "Camera", "nothing has this"])
 def test_what_few_have_is_found_behind_what_is_looked_at_first(
-    fleet: Database, monkeypatch: pytest.MonkeyPatch, text: str, limit: int
+    fleet: Database, monkeypatch: pytest.MonkeyPatch, text: str, limit: int, window: int
 ) -> None:
     expected = numbers(fleet, text=text)
     monkeypatch.setattr(fleet_devices, "SLICES", (2, 5, 5))
+    monkeypatch.setattr(fleet_devices, "WINDOW", window)
+    monkeypatch.setattr(fleet_devices, "PATIENCE", 60)
     assert numbers(fleet, text=text, limit=limit) == expected
     assert len(expected) == {"camera-000": 9, "camera-0003": 1, "Camera": 30}.get(text, 0)
 
