@@ -22,6 +22,9 @@ from measure.processes import (
     running,
     script,
 )
+from mtls_ambassador.decide.denylist import Denied
+from mtls_ambassador.envoy.place import RuntimePaths
+from mtls_ambassador.flows.compile_denylist import swap, write_denylist
 
 CONNECTIONS = 32
 WARM_UP = 64
@@ -57,6 +60,9 @@ class Bench:
     async def service(self) -> AsyncIterator[tuple[Path, int]]:
         """The decision service without Envoy; yields its socket and process id."""
         runtime = Path(tempfile.mkdtemp(prefix="service-", dir=self.workshop.folder))
+        # The supervisor's part: without a list of who is denied, nobody is let in.
+        paths = RuntimePaths(runtime)
+        swap(paths, write_denylist(Denied(frozenset()), {}, paths, ignores_end=False).path)
         given = self.files.environ(self.upstream, self.state, free_port(), free_port())
         argv = module("mtls_ambassador", "service", "--runtime", str(runtime))
         async with running(argv, self.workshop.environ(given), core=SERVICE_CORE, log=runtime / "log") as process:
