@@ -8,8 +8,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ OURS = {"ours": True, "ours, no CRL": False}
 """With a denylist and the ledger; and whether with a CRL, that every handshake then asks."""
 NAMES = (*OURS, "bare Envoy", "Go ReverseProxy", "nginx", "HAProxy")
 PACKAGES = {"nginx": "nginx-light", "HAProxy": "haproxy"}
+POLICY = Path("/usr/sbin/policy-rc.d")
 GO_SOURCE = Path(__file__).parents[1] / "peers" / "reverseproxy.go"
 CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 """The cheapest first, as Envoy and Go choose by themselves."""
@@ -102,16 +103,30 @@ class Bench:
 
 
 def install() -> None:
-    """Get nginx and HAProxy by apt, where they are not; nothing else of the machine is changed."""
+    """Get nginx and HAProxy by apt, where they are not and we may; they are not started as services of the machine."""
     missing = [package for name, package in PACKAGES.items() if _program(name) is None]
     if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
     print(f"installing {' '.join(missing)} by apt, not started as services of the machine", flush=True)
     environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    # Debian starts what it installs, unless it is told not to (invoke-rc.d(8)).
-    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
-    subprocess.run(["apt-get", "update", "-qq"], env=environ, check=False)
-    subprocess.run(command, env=environ | {"RUNLEVEL": "1"}, stdout=subprocess.DEVNULL, check=False)
+    with _no_service_starts():
+        subprocess.run(["apt-get", "update", "-qq"], env=environ, check=False)
+        command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+        subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, check=False)
+
+
+@contextmanager
+def _no_service_starts() -> Iterator[None]:
+    """Debian starts what it installs, unless this file says no (invoke-rc.d(8)); one that is there is left alone."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    try:
+        POLICY.chmod(0o755)
+        yield
+    finally:
+        POLICY.unlink()
 
 
 def can_run(name: str) -> bool:
