@@ -1,6 +1,7 @@
 """`MTLS_BLACKLIST_PATH`: in force on new and on open connections, for nobody else, and no bad file undoes it."""
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -81,6 +82,19 @@ async def test_a_list_that_is_gone_changes_nothing(tmp_path: Path) -> None:
         line = await at.gateway.event("not taken, the old one stays in force")
         assert "No such file" in line["reason"]
         assert await call(at.gateway, context) == 401
+
+
+async def test_a_list_that_could_not_be_read_for_want_of_open_files_is_read_again(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        bad = at.pki.device("bad")
+        pid, which = at.gateway.process.pid, resource.RLIMIT_NOFILE
+        before = resource.prlimit(pid, which)
+        resource.prlimit(pid, which, (3, before[1]))
+        swap(at.listed, f"{serial_of(bad):x}\n".encode())
+        line = await at.gateway.event("not taken, the old one stays in force")
+        assert "Too many open files" in line["reason"]
+        resource.prlimit(pid, which, before)
+        await becomes(lambda: call(at.gateway, at.pki.client_context(bad)), 401)
 
 
 async def test_a_list_that_is_being_written_is_waited_for(tmp_path: Path) -> None:

@@ -86,10 +86,8 @@ class KeepCurrent:
         log = structlog.get_logger()
         try:
             inputs = part.read(self._inputs)
-        except NotYetError as error:
-            self._refuse(part, str(error), retry=True)
-        except (AmbassadorError, OSError) as error:
-            self._refuse(part, str(error))
+        except (AmbassadorError, OSError, MemoryError) as error:
+            self._refuse(part, _words(error), retry=_passes(error))
         except Exception as error:
             # Whatever a file may do to a parser, it must not take the gateway down.
             log.exception("unexpected", what=part.name)
@@ -101,8 +99,8 @@ class KeepCurrent:
         log = structlog.get_logger()
         try:
             self._publish(inputs)
-        except (AmbassadorError, OSError, ValueError) as error:
-            self._refuse(part, str(error), retry=True)
+        except (AmbassadorError, OSError, ValueError, MemoryError) as error:
+            self._refuse(part, _words(error), retry=True)
             return
         part.taken(self._now())
         state = shown(part, self._inputs, self._settings, self._now())
@@ -172,3 +170,12 @@ class KeepCurrent:
     def _write_states(self) -> None:
         states = [asdict(shown(part, self._inputs, self._settings, self._now())) for part in self._parts]
         replace_private(self._paths.inputs, json.dumps(states, default=dt.datetime.isoformat))
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether it may go without the file being changed: no file to open, no memory, a disk that fails, a clock."""
+    return isinstance(error, NotYetError | OSError | MemoryError) or isinstance(error.__cause__, OSError)
+
+
+def _words(error: BaseException) -> str:
+    return "there is no memory to read it" if isinstance(error, MemoryError) else str(error)
