@@ -10,12 +10,15 @@ from contextlib import suppress
 from functools import partial
 
 from support.gateway import Gateway
+from support.revocation import swap
 from torture.scenario import ALL_GOES_ON, CALLS_GO_ON, scenario
 from torture.world import World
 
 ENVOY, SERVICE = "envoy", "service"
-FEW_FILES = 16
-"""Below the number of any file that a part of the gateway opens while it runs."""
+NO_FILES = 3
+"""All below are in use: standard input, output and error."""
+MANY = 200_000
+"""Entries of a denylist, to read which takes memory."""
 STARTS_ENDED = 8
 """Starts that are ended at a random moment."""
 
@@ -113,9 +116,23 @@ async def service_without_files(world: World) -> AsyncIterator[None]:
 
 @scenario(promise=ALL_GOES_ON)
 async def supervisor_without_files(world: World) -> AsyncIterator[None]:
-    """The supervisor may open no more files."""
+    """The supervisor may open no more files while the denylist changes; it is in force once it may."""
+    taken = len(world.gateway.events("taken"))
     async for _ in _without_files(world.gateway.process.pid):
+        swap(world.blacklist, world.blacklist.read_bytes() + b"abc\n")
         yield
+    await world.gateway.event("taken", taken + 1)
+
+
+@scenario(promise=ALL_GOES_ON)
+async def supervisor_without_memory(world: World) -> AsyncIterator[None]:
+    """The supervisor gets no more memory (RLIMIT_AS) while the denylist grows; it is in force once it does."""
+    taken = len(world.gateway.events("taken"))
+    more = "".join(f"{number:040x}\n" for number in range(1 << 80, (1 << 80) + MANY))
+    async for _ in _without_memory(world.gateway.process.pid):
+        swap(world.blacklist, world.blacklist.read_bytes() + more.encode())
+        yield
+    await world.gateway.event("taken", taken + 1)
 
 
 @scenario()
@@ -200,7 +217,7 @@ def _go_on(pid: int) -> None:
 async def _without_files(pid: int) -> AsyncIterator[None]:
     """What is open stays open; nothing more can be opened."""
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (FEW_FILES, before[1]))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (NO_FILES, before[1]))
     yield
     _put_back(pid, resource.RLIMIT_NOFILE, before)
 

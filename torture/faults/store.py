@@ -106,6 +106,18 @@ async def store_gone(world: World) -> AsyncIterator[None]:
         other.replace(path)
 
 
+@scenario(promise=CALLS_GO_ON)
+async def store_gone_and_service_killed(world: World) -> AsyncIterator[None]:
+    """The store's files are moved away and the decision service killed; then they are put back."""
+    aside = {path: path.with_name(f"{path.name}.aside") for path in world.store.parent.glob("ambassador.db*")}
+    for path, other in aside.items():
+        path.rename(other)
+    os.kill(world.gateway.child("service"), signal.SIGKILL)
+    yield
+    for path, other in aside.items():
+        other.replace(path)
+
+
 def _fill(path: Path) -> None:
     """Until not a byte more goes in."""
     with path.open("wb", buffering=0) as file:
