@@ -1,5 +1,5 @@
 # `make demo` and `make test` need only Debian, Python >= 3.11, make and root; they install the rest.
-.PHONY: demo test check lock bench torture setup-test setup-demo format docs
+.PHONY: demo test check lock bench torture scale setup-test setup-demo format docs
 VENV := .venv/bin
 
 demo: setup-demo
@@ -18,6 +18,10 @@ check: setup-test
 
 bench: setup-test
 	$(VENV)/python benchmarks/bench.py
+
+# Storms, ten thousand WebSockets for ten minutes, a rush, a day: about forty minutes.
+scale: setup-test
+	$(VENV)/python benchmarks/scale.py $(ONLY)
 
 # Faults against a real gateway under traffic, in about eight minutes; `ONLY=--only NAME` for one of them.
 torture: setup-test
