@@ -30,7 +30,7 @@ DAY_DEVICES, DAY_POLLS, DAY_PARTS = 300, 48, 4
 """A poll each half hour (Mender's default); inventories as often, which is more than real ones."""
 SLOW = 0.05
 """Seconds that Mender takes for an answer in the storm."""
-TOKEN_SECONDS = 1
+TOKEN_SECONDS = 2
 """How long tokens live in the day that lasts minutes: each expires many times."""
 
 

@@ -116,10 +116,13 @@ async def test_every_ca_of_the_bundle_needs_one(tmp_path: Path) -> None:
 async def test_a_stale_list_still_counts_with_an_alarm_until_the_grace_is_over(tmp_path: Path) -> None:
     pki, path = Pki(tmp_path), tmp_path / "crl.pem"
     bad, good = pki.device("bad"), pki.device("good")
+    below = make_ca("Below", validity(), issuer=pki.ca)  # which the list may have revoked
+    of_below = pki.device("of-below", ca=below, chain=(below,))
     swap(path, crl(pki.ca, [serial_of(bad)], days=-0.1))
     async with running(pki, path) as gateway:
         assert await call(gateway, pki.client_context(good)) == 200
         assert await call(gateway, pki.client_context(bad)) == 401
+        assert await call(gateway, pki.client_context(of_below)) == "refused"
         assert "stale since" in (gateway.runtime / "inputs.json").read_text()
         swap(path, crl(pki.ca, [serial_of(bad)], number=2))
         await becomes(lambda: call(gateway, pki.client_context(bad)), "refused")

@@ -36,8 +36,9 @@ class Material:
     """PEM; None when upstream is not spoken to by TLS, or not verified."""
     allows_expired: bool = False
     """A device certificate's end does not matter."""
-    has_roots_only: bool = False
-    """No authority is below another, so that only the device's own certificate needs to be looked for in the lists."""
+    refuses_cas_between: bool = False
+    """There are CRLs, and no authority of the bundle is below another: whom else a root signed for is on no list, so
+    that nobody may stand between it and a device, also while the lists are stale and not looked at in the handshake."""
 
 
 def server_pair(material: Material) -> dict[str, Any]:
@@ -50,10 +51,11 @@ def device_trust(material: Material) -> dict[str, Any]:
     found: dict[str, Any] = {"trusted_ca": _inline(material.authorities)}
     if material.crls is not None:
         found["crl"] = {"filename": str(material.crls)}
-        # Envoy verifies a list's signature anew for each certificate of each chain, the root's own included. Fails
-        # closed: a CA between root and device, of which no list speaks, is no way around it but ends the handshake.
-        if material.has_roots_only:
-            found |= {"only_verify_leaf_cert_crl": True, "max_verify_depth": 0}
+        # Envoy verifies a list's signature anew for each certificate of each chain, the root's own included.
+        if material.refuses_cas_between:
+            found["only_verify_leaf_cert_crl"] = True
+    if material.refuses_cas_between:
+        found["max_verify_depth"] = 0
     if material.allows_expired:
         found["allow_expired_certificate"] = True
     return found

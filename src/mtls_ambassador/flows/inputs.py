@@ -173,7 +173,7 @@ class Inputs:
             known_crls.path_of(in_handshake, paths),
             self.upstream,
             ignores_end,
-            all(item.subject == item.issuer for item in self.authorities),
+            self.crls is not None and all(item.subject == item.issuer for item in self.authorities),
         )
 
 
