@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torture.history import Call, History, Kind, Promise, Role, violations
 from torture.world import Setting, World
@@ -16,6 +16,11 @@ AFTER = 1.5
 """Seconds of traffic after that, of which all must succeed."""
 PATIENCE = 45.0
 """Seconds within which a gateway must have recovered."""
+LOOK = 0.1
+BUSY = 1.0
+"""Seconds: when upstream and devices stood still for longer, a failure says more of the machine than of the gateway."""
+OF_TIME = ("harmed what must go on", "failed again after recovery")
+"""Promises that a machine without time may seem to break. What may never happen is never excused."""
 NOTHING_MORE = Promise()
 CALLS_GO_ON = Promise(frozenset({Kind.CALL}))
 ALL_GOES_ON = Promise(frozenset(Kind))
@@ -85,6 +90,8 @@ class Result:
     recovery: float | None = None
     """Seconds from the end of the fault to the last good device's call that failed."""
     notes: tuple[str, ...] = ()
+    lag: float = 0.0
+    """The longest that upstream and devices, which are this process, stood still, in seconds."""
     log: tuple[str, ...] = field(default=(), repr=False)
     """The gateway's, when something was broken."""
 
@@ -96,10 +103,33 @@ class Result:
         return f"FAILED: {'; '.join(self.broken)}" if self.broken else "ok"
 
 
+@dataclass(slots=True)
+class Lag:
+    """How long the loop stood still at the longest."""
+
+    longest: float = 0.0
+
+    async def watch(self, ended: asyncio.Event) -> None:
+        """Until then."""
+        while not ended.is_set():
+            began = time.monotonic()
+            await asyncio.sleep(LOOK)
+            self.longest = max(self.longest, time.monotonic() - began - LOOK)
+
+
 async def run(chosen: Scenario) -> Result:
     """Run one scenario in a world of its own."""
     if missing := chosen.lacks():
         return Result(chosen.name, chosen.what, missing)
+    result = await _tried(chosen)
+    if result.lag <= BUSY or not result.broken or not all(each.startswith(OF_TIME) for each in result.broken):
+        return result
+    again = await _tried(chosen)
+    note = f"the second run; in the first, upstream stood still for {result.lag:.1f} s on a busy machine"
+    return replace(again, notes=(*again.notes, note))
+
+
+async def _tried(chosen: Scenario) -> Result:
     try:
         return await _run(chosen)
     except Exception as error:  # noqa: BLE001 - the others shall run all the same
@@ -113,7 +143,13 @@ def _first(error: BaseException) -> BaseException:
 
 async def _run(chosen: Scenario) -> Result:
     async with World.running(chosen.setting) as world:
-        history = await _played(chosen, world)
+        lag, watching = Lag(), asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(lag.watch(watching))
+            try:
+                history = await _played(chosen, world)
+            finally:
+                watching.set()
         broken = violations(history, chosen.promise)
         return Result(
             chosen.name,
@@ -124,6 +160,7 @@ async def _run(chosen: Scenario) -> Result:
             unwelcome=len(history.of(Role.DENIED, Role.STRANGER)),
             recovery=None if history.recovered is None else history.seconds_to_recover,
             notes=history.notes,
+            lag=lag.longest,
             log=tuple(world.log) if broken else (),
         )
 

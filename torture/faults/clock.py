@@ -1,5 +1,6 @@
 """The clock of the gateway's machine jumps, and the names of its hosts are gone."""
 
+import asyncio
 import datetime as dt
 import struct
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +15,9 @@ from torture.world import Place, Setting, World
 
 HOST = "mender.torture.internal"
 CLOCK = "clock"
+REMEMBERED = 31.0
+"""Seconds: for longer than the decision service remembers an address."""
+NAMELESS = 4.0
 HOUR = dt.timedelta(hours=1)
 
 
@@ -78,11 +82,13 @@ def _hosts(*, is_there: bool) -> str:
     return "127.0.0.1 localhost\n" + (f"127.0.0.1 {HOST}\n" if is_there else "")
 
 
-@scenario(lasts=35, setting=Setting(host=HOST, wrapper=_in_names_of_its_own), lacks=lacks_mounts)
+@scenario(lasts=REMEMBERED, setting=Setting(host=HOST, wrapper=_in_names_of_its_own), lacks=lacks_mounts)
 async def name_gone(world: World) -> AsyncIterator[None]:
-    """Upstream's name does not resolve, and every connection to it is ended."""
+    """Upstream's name does not resolve; every connection to it is ended, at once and again half a minute later."""
     hosts = world.place.folder / "hosts"
     hosts.write_text(_hosts(is_there=False))
     world.link.cut()
     yield
+    world.link.cut()
+    await asyncio.sleep(NAMELESS)
     hosts.write_text(_hosts(is_there=True))

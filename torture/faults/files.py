@@ -38,12 +38,12 @@ def _garbled(name: str, what: str, find: Callable[[World], Path]) -> None:
     scenario(f"{what} becomes garbage", lasts=2.5, promise=ALL_GOES_ON)(fault)
 
 
-_garbled("server_certificate", "the server certificate", lambda world: world.pki.server.certificate)
-_garbled("server_key", "the server's key", lambda world: world.pki.server.key)
-_garbled("ca_bundle", "the bundle of device CAs", lambda world: world.pki.ca_file)
-_garbled("crl", "the revocation list", lambda world: world.crl)
-_garbled("denylist", "the denylist file", lambda world: world.blacklist)
-_garbled("upstream_ca", "the CA of upstream", lambda world: world.place.folder / "upstream-ca.pem")
+_garbled("server_certificate", "The server certificate", lambda world: world.pki.server.certificate)
+_garbled("server_key", "The server's key", lambda world: world.pki.server.key)
+_garbled("ca_bundle", "The bundle of device CAs", lambda world: world.pki.ca_file)
+_garbled("crl", "The revocation list", lambda world: world.crl)
+_garbled("denylist", "The denylist file", lambda world: world.blacklist)
+_garbled("upstream_ca", "The CA of upstream", lambda world: world.place.folder / "upstream-ca.pem")
 
 
 @scenario(lasts=2.5, promise=ALL_GOES_ON)

@@ -15,6 +15,8 @@ from torture.scenario import ALL_GOES_ON, CALLS_GO_ON, scenario
 from torture.world import World
 
 ENVOY, SERVICE = "envoy", "service"
+LONG = 8.0
+"""Seconds: longer than a device waits."""
 NO_FILES = 3
 """All below are in use: standard input, output and error."""
 MANY = 200_000
@@ -60,7 +62,7 @@ async def supervisor_killed(world: World) -> AsyncIterator[None]:
     yield
 
 
-@scenario()
+@scenario(lasts=LONG)
 async def envoy_stopped(world: World) -> AsyncIterator[None]:
     """Envoy is stopped (SIGSTOP), and goes on (SIGCONT)."""
     pid = world.gateway.child(ENVOY)
@@ -69,7 +71,7 @@ async def envoy_stopped(world: World) -> AsyncIterator[None]:
     _go_on(pid)
 
 
-@scenario(promise=CALLS_GO_ON)
+@scenario(lasts=LONG, promise=CALLS_GO_ON)
 async def service_stopped(world: World) -> AsyncIterator[None]:
     """The decision service is stopped (SIGSTOP), and goes on (SIGCONT)."""
     pid = world.gateway.child(SERVICE)
@@ -100,14 +102,14 @@ async def service_stopped_for_good(world: World) -> AsyncIterator[None]:
     yield
 
 
-@scenario()
+@scenario(lasts=LONG)
 async def envoy_without_files(world: World) -> AsyncIterator[None]:
     """Envoy may open no more files."""
     async for _ in _without_files(world.gateway.child(ENVOY)):
         yield
 
 
-@scenario(promise=CALLS_GO_ON)
+@scenario(lasts=LONG, promise=CALLS_GO_ON)
 async def service_without_files(world: World) -> AsyncIterator[None]:
     """The decision service may open no more files."""
     async for _ in _without_files(world.gateway.child(SERVICE)):
@@ -128,7 +130,7 @@ async def supervisor_without_files(world: World) -> AsyncIterator[None]:
 async def supervisor_without_memory(world: World) -> AsyncIterator[None]:
     """The supervisor gets no more memory (RLIMIT_AS) while the denylist grows; it is in force once it does."""
     taken = len(world.gateway.events("taken"))
-    more = "".join(f"{number:040x}\n" for number in range(1 << 80, (1 << 80) + MANY))
+    more = await asyncio.to_thread(lambda: "".join(f"{1 << 80 | number:040x}\n" for number in range(MANY)))
     async for _ in _without_memory(world.gateway.process.pid):
         swap(world.blacklist, world.blacklist.read_bytes() + more.encode())
         yield

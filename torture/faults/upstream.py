@@ -73,7 +73,7 @@ def _answering(status: int, retry_after: str | None = None) -> None:
         world.sandbox.faults.remove(found)
 
     fault.__name__ = f"upstream_{status}"
-    scenario(f"upstream answers {status}{told}")(fault)
+    scenario(f"Upstream answers {status}{told}")(fault)
 
 
 for _status, _wait in ((500, None), (502, None), (503, "2"), (429, "2")):
