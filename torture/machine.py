@@ -47,6 +47,13 @@ def mounted(size: str, folder: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", folder], check=True)
 
 
+def unmount_below(folder: Path) -> None:
+    """Whatever a scenario mounted there, so that the folder can go."""
+    for path in folder.iterdir():
+        if path.is_mount():
+            subprocess.run(["umount", path], check=True)
+
+
 def change_attributes(change: str, *paths: Path) -> None:
     """As chattr(1): `+i` makes files immutable, for those too who have them open."""
     subprocess.run(["chattr", change, *paths], check=True)

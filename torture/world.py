@@ -29,6 +29,7 @@ from support.ports import free_port
 from support.revocation import crl
 from torture.history import Arrival, Role
 from torture.link import Link
+from torture.machine import unmount_below
 from torture.traffic import Traffic
 
 UPSTREAM_TIMES = {"MTLS_UPSTREAM_TIMEOUT": "4", "MTLS_UPSTREAM_CONNECT_TIMEOUT": "3", "MTLS_DRAIN_TIME": "2"}
@@ -101,6 +102,7 @@ class World:
                 finally:
                     await world.stop()
         finally:
+            await asyncio.to_thread(unmount_below, folder)
             shutil.rmtree(folder, ignore_errors=True)
 
     async def start(self, *, wait: bool = True) -> None:
