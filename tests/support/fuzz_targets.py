@@ -59,6 +59,7 @@ LINE = {
     "tls": "TLSv1.3",
 }
 CSR = x509.CertificateSigningRequestBuilder().subject_name(name("device")).sign(KEY, hashes.SHA256())
+CRL = crl(CA, [1, 2, 3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,11 @@ def target(read_it: Callable[[bytes], object], *errors: type[Exception], seeds: 
 
 def _certificate(der: bytes) -> None:
     """As Envoy would hand it over, whatever is in it."""
-    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
-    device_certificate_from_header.__wrapped__(quote_from_bytes(pem))
+    device_certificate_from_header.__wrapped__(quote_from_bytes(_pem(der)))
+
+
+def _pem(der: bytes) -> bytes:
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
 
 
 def _header(data: bytes) -> None:
@@ -143,12 +147,20 @@ TARGETS: dict[str, Target] = {
     "CA and server files": target(
         _trust, seeds=(CA.certificate_pem, DEVICE.certificate_pem + DEVICE.key_pem, DEVICE.certificate_pem * 2)
     ),
+    "CA of a file": target(
+        lambda data: _trust(_pem(data)),
+        seeds=(CA.certificate.public_bytes(Encoding.DER), DEVICE.certificate.public_bytes(Encoding.DER)),
+    ),
     "CRL file": target(
-        lambda data: parse_crls(data, [CA.certificate], NOW), AmbassadorError, seeds=(crl(CA, [1, 2, 3]),)
+        lambda data: parse_crls(data, [CA.certificate], NOW),
+        AmbassadorError,
+        seeds=(CRL, x509.load_pem_x509_crl(CRL).public_bytes(Encoding.DER)),
     ),
     "serials": target(parse_serials, AmbassadorError, seeds=(b"0a:0B # one\nserial=0x1f\r\n",)),
     "CSR": target(
-        lambda data: read_csr(data, Path("device.csr")), AmbassadorError, seeds=(CSR.public_bytes(Encoding.PEM),)
+        lambda data: read_csr(data, Path("device.csr")),
+        AmbassadorError,
+        seeds=(CSR.public_bytes(Encoding.PEM), CSR.public_bytes(Encoding.DER)),
     ),
     "configuration file": target(
         _config, AmbassadorError, seeds=(b'{"HTTPS":{"Enabled":true,"Listen":":8080"},"Features":{"mTLS":{}}}',)

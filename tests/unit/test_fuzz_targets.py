@@ -38,7 +38,21 @@ def test_only_the_declared_error(name: str, data: st.DataObject) -> None:
         ("lines for the ledger", b'{"lost":Infinity}'),
         ("lines for the ledger", b"[" * 200_000),
         ("lines of Envoy", b"[" * 200_000),
+        ("CSR", TARGETS["CSR"].seeds[-1].replace(b"\2\1\0", b"\2\1\5", 1)),
     ],
 )
 def test_what_was_found_before(name: str, data: bytes) -> None:
     TARGETS[name].run(data)
+
+
+PLACES, BYTES = st.integers(0, 2**12), st.sampled_from([0, 1, 3, 5, 12, 19, 23, 24, 48, 49, 128, 160, 255])
+
+
+@pytest.mark.parametrize("name", ["certificate", "CA of a file", "CRL file", "CSR"])
+@settings(max_examples=600, derandomize=True)
+@given(changes=st.lists(st.tuples(PLACES, BYTES), min_size=1, max_size=2))
+def test_one_byte_for_another_in_what_stays_whole(name: str, changes: list[tuple[int, int]]) -> None:
+    data = bytearray(TARGETS[name].seeds[-1])
+    for place, byte in changes:
+        data[place % len(data)] = byte
+    TARGETS[name].run(bytes(data))

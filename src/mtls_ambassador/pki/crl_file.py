@@ -16,6 +16,15 @@ from mtls_ambassador.pki.crl import crl_pem
 _UNDERSTOOD = {ExtensionOID.CRL_NUMBER, ExtensionOID.AUTHORITY_KEY_IDENTIFIER}
 _MOST_BITS = 160
 """Of a serial (RFC 5280, 4.1.2.2); longer ones are refused by Envoy's filter without a list."""
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 _BEGIN, _END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
 
@@ -89,12 +98,12 @@ def _read(content: bytes) -> list[_Block]:
             found = [_Block(x509.load_pem_x509_crl(block), block + b"\n") for block in _blocks(content)]
         else:
             found = [_Block(x509.load_der_x509_crl(content), crl_pem(content))]
-    except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        for block in found:
+            _refuse_part(block.crl)  # reads names and extensions, which the library does only when asked
+    except _UNREADABLE as error:
         raise FaultsError([f"cannot be read as a CRL, PEM or DER: {str(error)[:100]}"]) from error
     if not found or content.count(_BEGIN) != content.count(_END):
         raise FaultsError(["holds no whole CRL"])
-    for block in found:
-        _refuse_part(block.crl)
     if missing := [block.crl for block in found if block.crl.next_update_utc is None]:
         raise FaultsError([f"the CRL of {missing[0].issuer.rfc4514_string()} has no nextUpdate (RFC 5280, 5.1.2.5)"])
     return found

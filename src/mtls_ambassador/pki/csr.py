@@ -42,7 +42,7 @@ def read_csr(data: bytes, path: Path) -> Csr:
         key = csr.public_key()
         subject = tuple((_SHORT[item.oid], str(item.value)) for item in csr.subject if item.oid in _SHORT)
         san = _san(csr)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension) as error:
         raise AmbassadorError(f"{path}: no certificate request can be read ({str(error)[:120]})") from error
     if not proven:
         raise AmbassadorError(f"{path}: is forged or damaged: its signature is not by its own key")

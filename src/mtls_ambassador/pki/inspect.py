@@ -184,7 +184,7 @@ def _extension(item: x509.Certificate, kind: type[Kind]) -> Kind | None:
     """An extension, or None when it is missing or cannot be read."""
     try:
         return item.extensions.get_extension_for_class(kind).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError, TypeError):
         return None
 
 

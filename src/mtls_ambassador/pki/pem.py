@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
@@ -46,8 +47,17 @@ def read_pem(data: bytes) -> PemFile:
         if label != "CERTIFICATE":
             continue
         try:
-            certificates.append(x509.load_pem_x509_certificate(match.group()))
-        except ValueError as error:
+            certificates.append(_certificate(match.group()))
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
             line = data.count(b"\n", 0, match.start()) + 1
-            errors.append(f"the certificate at line {line} cannot be read ({str(error).splitlines()[0][:120]})")
+            errors.append(f"the certificate at line {line} cannot be read ({str(error).partition(chr(10))[0][:120]})")
     return PemFile(tuple(certificates), tuple(labels), tuple(errors))
+
+
+def _certificate(pem: bytes) -> x509.Certificate:
+    """With names and dates read at once: the library does so when asked, and whoever asks expects no fault of them."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    for each in (certificate.subject, certificate.issuer):
+        each.rfc4514_string()
+    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return certificate
