@@ -76,11 +76,14 @@ def _panel(panel: dict[str, Any], number: int, place: dict[str, int]) -> dict[st
             "datasource": SOURCE,
             "expr": query["expr"].replace("HERE", HERE),
             "legendFormat": query.get("legend", ""),
+            "instant": panel.get("kind") == "stat",
         }
         for at, query in enumerate(panel["queries"])
     ]
     thresholds = {"mode": "absolute", "steps": _steps(panel)}
-    defaults = {"unit": panel.get("unit", "short"), "min": 0, "thresholds": thresholds}
+    defaults = {"unit": panel.get("unit", "short"), "thresholds": thresholds}
+    if panel.get("unit") != "d":  # what has ended is some days below nothing
+        defaults["min"] = 0
     return {
         "id": number,
         "type": panel.get("kind", "timeseries"),

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,18 @@ async def test_calls_are_counted_by_the_names_of_mender_gateway(tmp_path: Path) 
         assert told.of(requests, method="GET", code="401", route="devices") == 1
         assert told.of(requests, method="OTHER") == 1
         assert told.of(requests) == 5
+
+
+async def test_a_connection_counts_once_its_handshake_was_good(tmp_path: Path) -> None:
+    async with World.running(tmp_path) as world:
+        good = world.pki.client_context(world.pki.device())
+        for _ in range(3):
+            with suppress(ssl.SSLError, ConnectionError, asyncio.IncompleteReadError):
+                await ask(world.gateway.port, world.pki.client_context(None), request("/status"))
+            _, writer = await asyncio.open_connection("127.0.0.1", world.gateway.port)
+            writer.close()
+        for _ in range(2):
+            assert (await ask(world.gateway.port, good, request("/status"))).status == 200
+        told = await eventually(world, "mtls_ambassador_device_connections_total", 2)
+        assert told.of("mtls_ambassador_handshakes_refused_total", cause="no-certificate") == 3
+        assert told.of("mtls_ambassador_handshakes_refused_total", cause="hung-up") == 3

@@ -53,6 +53,7 @@ def devices(
     }
     return {
         "name": DEVICES,
+        "stat_prefix": DEVICES,
         "address": {"socket_address": _address(settings, machine)},
         "per_connection_buffer_limit_bytes": limits.connection_buffer_kb * 1024,
         "filter_chains": [chain],

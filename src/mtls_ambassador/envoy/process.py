@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +19,7 @@ HANDED_ON = re.compile(r"PATH|HOME|TMPDIR|TZ|LANG|LC_\w+|ENVOY_\w+")
 LOG_FORMAT = "%l\t%n\t%_"
 """Level, component and message of Envoy's own log, on one line."""
 ADMIN_TIMEOUT = 5.0
+FULL_POLL = 0.1
 STATISTICS = (
     r"^(http\.devices\.downstream_(cx|rq)|cluster\.(upstream|decision|traces)\.(upstream_(cx|rq)|membership)"
     rf"|listener\..*\.ssl\.(handshake|connection_error|fail)|server\.(uptime|memory|live)|{call_counters.STATISTICS})"
@@ -118,23 +120,44 @@ class Admin:
         return int(header.split()[1]), _joined(body) if is_chunked else body
 
 
-async def answers(socket: Path) -> bool:
-    """Whether the HTTP server of a Unix socket answers anything at all.
+class Pulse(Enum):
+    """How the HTTP server of a Unix socket is."""
+
+    ANSWERS = "answers"
+    SILENT = "silent"
+    """It took the question, or all places to wait were taken, and no answer came in time."""
+    CLOSED = "closed"
+    """Nobody listens: it has not begun to, or is about to end."""
+
+
+async def pulse(socket: Path) -> Pulse:
+    """Whether it answers anything at all.
 
     What keeps us from asking, such as a lack of open files on our side, is not its silence.
     """
     try:
         async with asyncio.timeout(ADMIN_TIMEOUT):
-            reader, writer = await asyncio.open_unix_connection(socket)
+            reader, writer = await _connect(socket)
             try:
                 writer.write(b"GET /ready HTTP/1.1\r\nHost: alive\r\nConnection: close\r\n\r\n")
-                return bool(await reader.read(1))
+                return Pulse.ANSWERS if await reader.read(1) else Pulse.CLOSED
             finally:
                 writer.close()
-    except (TimeoutError, ConnectionError, FileNotFoundError, BlockingIOError):
-        return False
+    except TimeoutError:
+        return Pulse.SILENT
+    except (ConnectionError, FileNotFoundError):
+        return Pulse.CLOSED
     except OSError:
-        return True
+        return Pulse.ANSWERS
+
+
+async def _connect(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Until there is a place to wait: on a Unix socket, that all are taken is an error at once."""
+    while True:
+        try:
+            return await asyncio.open_unix_connection(socket)
+        except BlockingIOError:
+            await asyncio.sleep(FULL_POLL)
 
 
 def _joined(body: bytes) -> bytes:

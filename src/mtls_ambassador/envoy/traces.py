@@ -35,8 +35,8 @@ def tracing(settings: Settings) -> dict[str, Any]:
             "provider": {"name": "traces", "typed_config": _provider(settings.traces, settings.traces_percent)},
             "max_path_tag_length": URL_PREFIX,
             "custom_tags": [
-                {"tag": "url.path", "value": "%PATH(NQ)%"},
-                {"tag": "mender.request_id", "value": "%REQ(x-men-requestid)%"},
+                {"tag": "url.path", "value": "%PATH(NQ):256%"},
+                {"tag": "mender.request_id", "value": "%REQ(x-men-requestid):256%"},
             ],
         },
         "request_id_extension": {"typed_config": request_ids},

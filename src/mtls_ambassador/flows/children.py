@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from mtls_ambassador.envoy.process import Pulse
 from mtls_ambassador.model.errors import AmbassadorError
 
 PR_SET_PDEATHSIG = 1
@@ -24,6 +25,8 @@ WATCH_EVERY = 2.0
 """Seconds between two questions to a child whether it is still there."""
 SILENCES = 3
 """Questions in a row without an answer, after which a child is killed."""
+CLOSED = 10
+"""The same when nobody listens: an orderly end takes up to 15 s."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -57,7 +60,7 @@ class Child:
     """Its whole environment; None means ours."""
     last_words: Callable[[], str] = str
     """What its output said about why it ended; empty when nothing did."""
-    is_alive: Callable[[], Awaitable[bool]] | None = None
+    pulse: Callable[[], Awaitable[Pulse]] | None = None
     """Whether it answers at all; None means that its end alone shows that it is gone."""
     restarts: int = 0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -158,18 +161,21 @@ class Child:
         """Kill it when it does not answer any more: stopped or stuck, it would never end by itself.
 
         Silence counts from its first answer on, however long its start takes, and by questions, not by a clock: that
-        of a machine that slept proves nothing.
+        of a machine that slept proves nothing. One that listens no more is ending, and has as long as that may take.
+        One that was told to end has the time that `stop` gives it.
         """
-        if self.is_alive is None:
+        if self.pulse is None:
             return
-        has_answered, silences = False, 0
-        while silences < SILENCES:
+        patience = {Pulse.SILENT: 1 / SILENCES, Pulse.CLOSED: 1 / CLOSED}
+        has_answered, used, found = False, 0.0, Pulse.CLOSED
+        while used < 1:
             await asyncio.sleep(WATCH_EVERY)
-            answers = await self.is_alive()
-            has_answered |= answers
-            silences = silences + 1 if has_answered and not answers else 0
-        structlog.get_logger().error("child does not answer, killing it", child=self.name, questions=silences)
-        self.signal(signal.SIGKILL)
+            found = await self.pulse()
+            has_answered |= found is Pulse.ANSWERS
+            used = used + patience[found] if has_answered and found is not Pulse.ANSWERS else 0.0
+        if not self._stopping:
+            structlog.get_logger().error("child does not answer, killing it", child=self.name, said=found.value)
+            self.signal(signal.SIGKILL)
 
 
 async def _relay(stream: asyncio.StreamReader | None, handle: LineHandler | None) -> None:

@@ -2,7 +2,7 @@
 
 Lines that the service does not take in time are counted, and so are those it took and had not written to the store
 when it died; the count is told as soon as it takes lines again. Such a line may still stand in the store, when the
-service died between the one and the other: what is told is never too little.
+service died between the one and the other: rather too much is told than too little.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ LARGEST = 32 * 1024 * 1024
 """Bytes of them."""
 RETRY = 0.2
 """Seconds."""
+MOST_RUNS = 1000
 PORTION = 64 * 1024
 """Bytes of lines handed over at once: a call of the kernel for each line would cost more than all else here."""
 
@@ -27,6 +28,8 @@ class Unwritten:
     def __init__(self) -> None:
         self._runs: deque[list[int]] = deque()
         """Lines one after the other that stand for as much each: how many, and how much. Mostly one run of ones."""
+        self._given_up = [0, 0]
+        """Lines, and what they stand for, of which too many kinds came to remember them until they are written."""
         self._told = 0
 
     def add(self, weight: int, lines: int = 1) -> None:
@@ -35,10 +38,16 @@ class Unwritten:
             self._runs[-1][0] += lines
         elif lines:
             self._runs.append([lines, weight])
+        if len(self._runs) > MOST_RUNS:
+            count, each = self._runs.popleft()
+            self._given_up = [self._given_up[0] + count, self._given_up[1] + count * each]
 
     def written(self, lines: int) -> None:
         """So many lines of this connection stand in the store."""
-        more, self._told = lines - self._told, max(lines, self._told)
+        more, self._told = max(0, lines - self._told), max(lines, self._told)
+        passed = min(more, self._given_up[0])
+        self._given_up[0] -= passed
+        more -= passed
         while more > 0 and self._runs:
             first = self._runs[0]
             gone = min(more, first[0])
@@ -50,7 +59,7 @@ class Unwritten:
     @property
     def total(self) -> int:
         """What they stand for."""
-        return sum(count * weight for count, weight in self._runs)
+        return self._given_up[1] + sum(count * weight for count, weight in self._runs)
 
 
 class ObservationLink:

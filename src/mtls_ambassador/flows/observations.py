@@ -23,7 +23,9 @@ LONGEST_LINE = 1024 * 1024
 LOST_KEY = "lost"
 ASK_EVERY = 10.0
 """Seconds between two questions for Envoy's counters."""
-COUNTERS = {"http.devices.downstream_rq_total": "calls", "http.devices.downstream_cx_total": "connections"}
+COUNTERS = {"http.devices.downstream_rq_total": "calls", "listener.devices.ssl.handshake": "connections"}
+"""Envoy's names and ours; a connection counts once its handshake was good."""
+UPTIME = "server.uptime"
 LONGEST_PEM = 64 * 1024
 """Characters; of a longer one is kept what Envoy says of it."""
 TEXTS = 1024
@@ -156,11 +158,14 @@ async def count_calls(ledger: Ledger, admin: Admin) -> None:
     Envoy begins after this service does: when it is there already, the service was restarted, and an earlier one has
     written down what Envoy has counted so far.
     """
-    before = await _counters(admin)
+    clock = asyncio.get_running_loop().time
+    began, before = clock(), await _counters(admin)
     while True:
         await asyncio.sleep(ASK_EVERY)
         if not (now := await _counters(admin)):
             continue
+        if not before and now.get(UPTIME, 0) > clock() - began + ASK_EVERY:
+            before = now  # it was there before us, and only did not answer at first
         for name, kind in COUNTERS.items():
             was, value = before.get(name, 0), now.get(name, 0)
             ledger.counted(kind, value - was if value >= was else value)
@@ -170,6 +175,6 @@ async def count_calls(ledger: Ledger, admin: Admin) -> None:
 async def _counters(admin: Admin) -> dict[str, int]:
     """Nothing while Envoy does not answer."""
     try:
-        return await admin.counters(COUNTERS)
+        return await admin.counters([*COUNTERS, UPTIME])
     except AmbassadorError:
         return {}

@@ -105,7 +105,7 @@ class _Gateway:
             "the decision service",
             [*service, "--runtime", str(paths.directory)],
             self._service_accepts,
-            is_alive=partial(process.answers, paths.decision_socket),
+            pulse=partial(process.pulse, paths.decision_socket),
         )
         self._envoy = Child(
             "Envoy",
@@ -115,7 +115,7 @@ class _Gateway:
             on_output=envoy_lines.RefusalLog(_later, self._link.send).read,
             on_error=envoy_log.read,
             last_words=envoy_log.last_error,
-            is_alive=partial(process.answers, paths.admin_socket),
+            pulse=partial(process.pulse, paths.admin_socket),
         )
 
     async def serve(self) -> None:

@@ -171,8 +171,8 @@ class MenderClient:
             answer = await self._call_with(token, method, path, body, headers)
             if answer.status == HTTPStatus.UNAUTHORIZED:
                 raise RefusedError(Reason.LOGIN_REFUSED, f"{method} {path.partition('?')[0]}: {_error_text(answer)}")
-        self.login.worked()
         raise_for_trouble(answer, f"{method} {path.partition('?')[0]}")
+        self.login.worked()
         if answer.status == HTTPStatus.FORBIDDEN:
             raise RefusedError(Reason.NOT_PERMITTED, f"{method} {path.partition('?')[0]}")
         return answer

@@ -5,6 +5,7 @@ is being written goes into the next one, so a burst of devices costs few syncs t
 """
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool, StaticPool
@@ -60,11 +62,13 @@ class Database:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
         self._file = _file_of(engine)
+        self._beside: dict[Path, tuple[int, int] | None] = {}
+        """SQLite's log and its index, as they were last seen beside that file."""
         self._waiting: list[_Job] = []
         self._is_at_work = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self.on_commit: Callable[[float], None] = lambda _seconds: None
-        """Told in the store's thread how long a transaction of `run` took."""
+        """Told in the store's thread how long a transaction of `run` took that nothing went wrong with."""
         self._reading: sa.Engine | None = None
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="store-read")
 
@@ -76,7 +80,11 @@ class Database:
     @property
     def is_replaced(self) -> bool:
         """Whether another file stands where SQLite's stood when this was made: a backup was put there, say."""
-        return (now := _file_of(self.engine)) is not None and now != self._file
+        now = _file_of(self.engine)
+        if now == self._file and now is not None:
+            path = str(self.engine.url.database)
+            self._beside = {beside: _inode(beside) for beside in (Path(path + "-wal"), Path(path + "-shm"))}
+        return now is not None and now != self._file
 
     @property
     def size(self) -> int:
@@ -114,7 +122,7 @@ class Database:
             self._reading = _reading_engine(self.engine)
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._readers, _read, self._reading, work)
+            return await loop.run_in_executor(self._readers, self._read, self._reading, work)
         except sa.exc.SQLAlchemyError as error:
             raise RefusedError(Reason.STORE_FAILED, _cause(error)[:200]) from error
 
@@ -147,9 +155,23 @@ class Database:
             self._submit()
         self._thread.shutdown()
         self._readers.shutdown()
+        is_replaced = self.is_replaced
         self.engine.dispose()
         if self._reading is not None:
             self._reading.dispose()
+        if is_replaced:
+            self._take_the_log_along()
+
+    def _take_the_log_along(self) -> None:
+        """What SQLite had not brought into the old file is of no use to the one in its place: it would be damaged."""
+        for path, inode in self._beside.items():
+            if inode is not None and _inode(path) == inode:
+                path.unlink(missing_ok=True)
+
+    def _read(self, engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:
+        self._require_file()
+        with engine.connect() as connection, connection.begin():
+            return work(connection)
 
     def _hand_over(self) -> None:
         """Give the thread all that waits, one batch at a time; what comes meanwhile makes the next one."""
@@ -171,7 +193,8 @@ class Database:
                 done = [_Done(job, job.work(connection)) for job in jobs]
         except Exception:  # noqa: BLE001 - whose fault it is, and what is left of it, shows the second time
             done = self._commit_apart(jobs)
-        self.on_commit(time.monotonic() - began)
+        else:
+            self.on_commit(time.monotonic() - began)
         batch[0].result.get_loop().call_soon_threadsafe(self._deliver, done)
 
     def _require_file(self) -> None:
@@ -253,8 +276,12 @@ def _file_of(engine: sa.Engine) -> tuple[int, int] | None:
     """Which file SQLite's is now, as the kernel knows it; None when it is gone, and for other databases."""
     if engine.dialect.name != "sqlite" or not engine.url.database:
         return None
+    return _inode(Path(engine.url.database))
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
     try:
-        found = Path(engine.url.database).stat()
+        found = path.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
@@ -300,8 +327,12 @@ def _sqlite(path: Path) -> sa.Engine:
 def _reading_engine(engine: sa.Engine) -> sa.Engine:
     """Another engine for the same database, of whose connections none can write."""
     if engine.dialect.name == "sqlite":
+        uri = f"file:{quote(str(engine.url.database))}?mode=rw"  # one that reads must not make an empty file
         reading = sa.create_engine(
-            engine.url, poolclass=QueuePool, pool_size=READERS, connect_args={"check_same_thread": False, "timeout": 5}
+            "sqlite://",
+            creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=5),
+            poolclass=QueuePool,
+            pool_size=READERS,
         )
         sa.event.listen(reading, "connect", _prepare_sqlite_reader)
         sa.event.listen(reading, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
@@ -314,11 +345,6 @@ def _prepare_sqlite_reader(connection: Any, record: object) -> None:  # noqa: AN
     del record
     connection.isolation_level = None
     connection.execute("PRAGMA query_only=ON")
-
-
-def _read(engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:
-    with engine.connect() as connection, connection.begin():
-        return work(connection)
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - a DBAPI connection has no type

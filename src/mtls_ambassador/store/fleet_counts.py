@@ -24,7 +24,9 @@ def count(connection: sa.Connection, now: dt.datetime) -> FleetCounts:
         _count(connection, certificate),
         _count(connection, certificate, ends >= now, ends < now + EXPIRING),
         _count(connection, revocation),
-        _count(connection, denial, denial.c.lifted_at.is_(None)),
+        _count(
+            connection, denial, denial.c.lifted_at.is_(None), sa.or_(denial.c.until.is_(None), denial.c.until > now)
+        ),
     )
 
 

@@ -14,6 +14,15 @@ MOST = 50
 """Certificates of one file."""
 
 
+SERVER, DEVICE_CAS, MENDER_CAS, PAGE = (
+    "server certificate",
+    "CA of devices",
+    "CA of the Mender server",
+    "admin certificate",
+)
+BUNDLES = {DEVICE_CAS, MENDER_CAS}
+
+
 @dataclass(frozen=True, slots=True)
 class End:
     """One certificate's end."""
@@ -28,14 +37,16 @@ class End:
 
 
 def first_ends(ends: Sequence[End], now: float) -> dict[str, float]:
-    """By what it is, when the first ends of those that have not ended; when all have, when the last one did.
+    """By what it is, when the first of its certificates ends.
 
-    A bundle may hold a CA that is over beside those that are in use.
+    A bundle may hold a CA that is over beside those that are in use: of one, those that have not ended count, and when
+    all have, the last one. Of a chain that is shown, one that is over is the end of it all.
     """
     found: dict[str, float] = {}
     for what in dict.fromkeys(item.what for item in ends):
         times = [item.at.timestamp() for item in ends if item.what == what]
-        found[what] = min((at for at in times if at > now), default=max(times))
+        good = [at for at in times if at > now]
+        found[what] = min(times) if what not in BUNDLES else min(good) if good else max(times)
     return found
 
 
@@ -46,10 +57,10 @@ async def read_ends(settings: Settings) -> list[End]:
 
 def _read(settings: Settings) -> list[End]:
     files = (
-        ("server certificate", settings.server_certificate),
-        ("CA of devices", settings.tenant_ca),
-        ("CA of the Mender server", settings.upstream_ca),
-        ("certificate of this page", settings.admin_certificate),
+        (SERVER, settings.server_certificate),
+        (DEVICE_CAS, settings.tenant_ca),
+        (MENDER_CAS, settings.upstream_ca),
+        (PAGE, settings.admin_certificate),
     )
     found = [end for what, path in files if path is not None for end in _ends(what, path)]
     return sorted(found, key=lambda end: end.at)

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from mtls_ambassador.flows.ledger import Ledger
 from mtls_ambassador.mender.login_state import LoginState
+from mtls_ambassador.model.device import Standing
 from mtls_ambassador.model.fleet_view import FleetCounts
 from mtls_ambassador.model.input_state import InputState
 from mtls_ambassador.model.reason import Reason
@@ -21,7 +22,7 @@ COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 LEDGER = (
     ("handshakes_refused", "TLS handshakes refused, by cause.", ("cause",)),
     ("calls_denied", "Calls of denied certificates refused, by cause.", ("cause",)),
-    ("device_connections", "Device connections accepted.", ()),
+    ("device_connections", "Device connections whose handshake was good.", ()),
     ("device_calls", "Device calls.", ()),
     ("observations_lost", "Lines of Envoy's that did not reach the ledger.", ()),
 )
@@ -107,7 +108,9 @@ class Metrics:
         )
 
     def _fleet(self) -> None:
-        self.fleet_known = self._gauge("fleet_known", "1 when the store tells the six numbers below.")
+        self.fleet_known = self._gauge(
+            "fleet_known", "1 when the store tells the six numbers below; else they are old."
+        )
         self._devices = self._gauge("devices", "Devices on record, by where they stand.", "standing")
         self._counts = (
             self._gauge("certificates_silent", "Certificates that have connected, and not in the last 7 days."),
@@ -152,7 +155,9 @@ class Metrics:
             self._login_ends.labels(login.kind).set(login.expires_at.timestamp())
 
     def show_inputs(self, inputs: Iterable[InputState]) -> None:
-        """How it stands with each input now."""
+        """How it stands with each input now; what is not told any more is not there any more."""
+        for gauge in (self._fault, self._loaded, self._entries, self._next_update):
+            gauge.clear()
         for item in inputs:
             self._fault.labels(item.name).set(int(bool(item.fault)))
             self._loaded.labels(item.name).set(item.loaded_at.timestamp())
@@ -168,12 +173,12 @@ class Metrics:
             self._ends.labels(what).set(at)
 
     def show_fleet(self, counts: FleetCounts | None) -> None:
-        """How much there is of what; None when the store does not tell."""
+        """How much there is of what; None when the store does not tell: then it is as it was."""
         self.fleet_known.set(int(counts is not None))
         if counts is None:
             return
-        for standing, number in counts.devices.items():
-            self._devices.labels(standing).set(number)
+        for standing in Standing:
+            self._devices.labels(standing.value).set(counts.devices.get(standing.value, 0))
         values = counts.silent, counts.certificates, counts.expiring, counts.revoked, counts.denials
         for gauge, value in zip(self._counts, values, strict=True):
             gauge.set(value)

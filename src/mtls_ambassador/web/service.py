@@ -98,6 +98,7 @@ async def serve(loaded: Loaded, paths: RuntimePaths, files: tuple[Path, ...], re
                 await ended.wait()
                 for task in watching:
                     task.cancel()
+                await _write_last(ledger, database)  # while the supervisor can hear that it stands there
             await _write_last(ledger, database)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mtls_ambassador.envoy.process import Pulse
 from mtls_ambassador.flows import children
 from mtls_ambassador.flows.children import Child
 from mtls_ambassador.model.errors import AmbassadorError
@@ -35,20 +36,21 @@ async def test_it_is_started_again(tmp_path: Path) -> None:
     assert len(record.read_text()) >= 3
 
 
+@pytest.mark.parametrize("gone", [Pulse.SILENT, Pulse.CLOSED])
 async def test_one_that_answers_no_more_is_killed_and_started_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: Pulse
 ) -> None:
     monkeypatch.setattr(children, "WATCH_EVERY", 0.01)
     answering = tmp_path / "answering"
     code = f"import os, signal; open({str(answering)!r}, 'w').close(); os.kill(os.getpid(), signal.SIGSTOP)"
 
-    async def is_alive() -> bool:
+    async def pulse() -> Pulse:
         """Once it has stopped itself, it has answered for the last time."""
         is_new = answering.exists()
         answering.unlink(missing_ok=True)
-        return is_new
+        return Pulse.ANSWERS if is_new else gone
 
-    stopping = child(code, is_alive=is_alive)
+    stopping = child(code, pulse=pulse)
     stopping.ready.set()
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(stopping.keep_running())
@@ -63,12 +65,12 @@ async def test_one_that_never_answered_is_given_time(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(children, "WATCH_EVERY", 0.001)
     asked = 0
 
-    async def is_alive() -> bool:
+    async def pulse() -> Pulse:
         nonlocal asked
         asked += 1
-        return False
+        return Pulse.SILENT
 
-    slow = child("import time; time.sleep(60)", is_alive=is_alive)
+    slow = child("import time; time.sleep(60)", pulse=pulse)
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(slow.keep_running())
         async with asyncio.timeout(20):
@@ -77,6 +79,39 @@ async def test_one_that_never_answered_is_given_time(monkeypatch: pytest.MonkeyP
         assert slow.restarts == 0
         task.cancel()
     await slow.reap()
+
+
+async def test_one_that_was_told_to_end_has_the_time_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers no question any more, and is not killed for that."""
+    monkeypatch.setattr(children, "WATCH_EVERY", 0.001)
+    ended, started = tmp_path / "ended", tmp_path / "started"
+    code = (
+        "import pathlib, signal, sys, time\n"
+        f"end = lambda *_: (time.sleep(0.5), pathlib.Path({str(ended)!r}).touch(), sys.exit())\n"
+        f"signal.signal(signal.SIGTERM, end)\npathlib.Path({str(started)!r}).touch()\ntime.sleep(60)"
+    )
+    answers = iter([Pulse.ANSWERS])
+
+    async def pulse() -> Pulse:
+        if not started.exists():
+            return Pulse.CLOSED
+        if (found := next(answers, None)) is None:
+            return Pulse.CLOSED if ending.is_set() else Pulse.ANSWERS
+        return found
+
+    ending = asyncio.Event()
+    orderly = child(code, pulse=pulse)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(orderly.keep_running())
+        async with asyncio.timeout(20):
+            while not started.exists():  # noqa: ASYNC110 - made by another process
+                await asyncio.sleep(0.01)
+        ending.set()
+        await orderly.stop(10)
+        task.cancel()
+    assert ended.exists()
 
 
 @pytest.mark.parametrize(

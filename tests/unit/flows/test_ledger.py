@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtls_ambassador.flows.ledger import PORTION, ROWS_PER_MINUTE, Ledger, clean
-from mtls_ambassador.flows.observation_link import ObservationLink, Unwritten
+from mtls_ambassador.flows.observation_link import MOST_RUNS, ObservationLink, Unwritten
 from mtls_ambassador.flows.observations import address_of, observe
 from mtls_ambassador.model.fleet_view import Contact
 from mtls_ambassador.model.reason import RefusedError
@@ -265,3 +265,14 @@ def test_what_a_dead_service_had_not_written_is_known() -> None:
     for written, left in ((0, 45), (2, 43), (2, 43), (4, 2), (5, 1), (99, 0)):
         unwritten.written(written)
         assert unwritten.total == left
+
+
+def test_what_is_not_written_for_long_is_known_in_bounded_memory() -> None:
+    unwritten = Unwritten()
+    for _ in range(3 * MOST_RUNS):
+        unwritten.add(7)
+        unwritten.add(1, 2)
+    assert unwritten.total == 3 * MOST_RUNS * 9
+    assert len(unwritten._runs) <= MOST_RUNS  # noqa: SLF001 - memory is what is promised
+    unwritten.written(9 * MOST_RUNS)
+    assert 0 < unwritten.total < 3 * MOST_RUNS * 9, "rather too much is told than too little"

@@ -1,9 +1,11 @@
 """One thread, one transaction for many: what one caller does never costs another anything."""
 
 import asyncio
+import sqlite3
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -194,6 +196,33 @@ async def test_another_file_in_its_place_is_not_taken_for_it(tmp_path: Path) -> 
         with pytest.raises(RefusedError, match="another one is in its place"):
             await database.run(insert(1))
         assert database.is_replaced
+
+
+async def test_what_reads_makes_no_empty_file_in_place_of_one_that_is_away(tmp_path: Path) -> None:
+    path = tmp_path / SQLITE_FILE
+    with open_database(StoreSettings(tmp_path, None, tmp_path)) as database:
+        path.rename(path.with_name("aside"))
+        for _ in range(3):
+            with pytest.raises(RefusedError, match="is gone"):
+                await database.read(lambda c: c.exec_driver_sql("SELECT 1").scalar())
+        assert not path.exists()
+
+
+async def test_a_backup_that_is_only_renamed_into_place_gets_nothing_of_the_old_log(tmp_path: Path) -> None:
+    path, settings = tmp_path / SQLITE_FILE, StoreSettings(tmp_path, None, tmp_path)
+    with open_database(settings) as database:
+        await database.run(lambda c: c.exec_driver_sql("CREATE TABLE before (x)"))
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(tmp_path / "backup")) as backup:
+            source.backup(backup)
+        await database.run(lambda c: c.exec_driver_sql("CREATE TABLE since (x)"))
+        before = database.is_replaced
+        (tmp_path / "backup").rename(path)
+        assert (before, database.is_replaced) == (False, True)
+    with open_database(settings) as database:
+        tables = set(await database.read(lambda c: c.exec_driver_sql("SELECT name FROM sqlite_master").scalars().all()))
+        assert "before" in tables
+        assert "since" not in tables
+        assert await database.read(lambda c: c.exec_driver_sql("PRAGMA integrity_check").scalar()) == "ok"
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

@@ -82,14 +82,14 @@ class Gate:
         return [self.users.state]
 
     async def is_still_in(self, request: web.Request) -> bool:
-        """Whether who was let in with this request would be now; a store that does not answer says yes.
+        """Whether who was let in with this request would be now. Fails closed: a store that does not answer says no.
 
         It is for streams that have begun; to look is not to use, so that an open page keeps no session alive.
         """
         try:
             found = await self.identify(request, is_use=False)
         except RefusedError:
-            return True
+            return False
         return found is not None and found.may(request[OPERATOR].scope)
 
     def session_of(self, request: web.Request, *, is_use: bool = True) -> Session | None:
