@@ -114,7 +114,9 @@ def test_damage_by_the_edit_itself_is_to_be_reported(tmp_path: Path, system: Pat
 @pytest.mark.parametrize(("name", "ended"), [("INT", 130), ("TERM", -signal.SIGTERM), ("HUP", -signal.SIGHUP)])
 def test_stopped_by_a_person_or_the_system(tmp_path: Path, system: Path, name: str, ended: int) -> None:
     before = sha256(system)
-    argv = [sys.executable, "-m", "mtls_ambassador", "image", "install", "-d", f"{system}:/new"]
+    # As in a terminal, also where whoever runs the tests has them ignored, as a shell does for what runs behind it.
+    argv = ["env", "--default-signal=INT,TERM,HUP", sys.executable, "-m", "mtls_ambassador"]
+    argv += ["image", "install", "-d", f"{system}:/new"]
     with checker(tmp_path, f"kill -{name} $PPID; sleep 0.2"):
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == ended

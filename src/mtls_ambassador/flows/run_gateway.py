@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,15 +47,29 @@ def run(settings: Settings, service: Sequence[str]) -> None:
     began = time.monotonic()
     host = machine.inspect()
     _warn_of_few_files(settings, host)
-    # They wait until `serve` can hear them: one that came with the folder already there would leave it behind.
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    try:
-        with machine.runtime_folder(os.environ) as paths:
+    with _kept_off(ENDING), machine.runtime_folder(os.environ) as paths:
+        try:
             asyncio.run(_Gateway(settings, paths, service, began, host).serve())
-    finally:
-        for number in ENDING:
-            signal.signal(number, signal.SIG_IGN)  # the end is under way
+        finally:
+            for number in ENDING:
+                signal.signal(number, signal.SIG_IGN)  # the end is under way
     structlog.get_logger().info("ended")
+
+
+@contextmanager
+def _kept_off(numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    """These wait until `serve` can hear them: one that came with the folder already there would leave it behind.
+
+    Afterwards they do what they did before.
+    """
+    before = {number: signal.getsignal(number) for number in numbers}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _warn_of_few_files(settings: Settings, host: Machine) -> None:
