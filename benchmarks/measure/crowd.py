@@ -5,7 +5,7 @@ import datetime as dt
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -134,9 +134,15 @@ def fleet(crowd: Crowd, actions: Sequence[str], at_once: int, rounds: int, style
         retries=20,
     )
     report: FleetReport = new_report(config)
-    uvloop.run(run_fleet(config, report))
+    uvloop.run(_quietly(run_fleet(config, report)))
     steps = {name: tally.to_json() for name, tally in report.steps.items()}
     return Done(report.through, report.elapsed, steps, report.stopped)
+
+
+async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    """Without uvloop's traceback for each connection that a server ends in its handshake: the fleet counts them."""
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    await work
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,7 +277,7 @@ async def day(stage: Stage) -> Outcome:
         calls = play.sandbox.journal.total
         for part in range(DAY_PARTS):
             actions = ("enrol", "poll", "inventory")
-            done = await play.fleet(fleet, actions, at_once=50, rounds=DAY_POLLS // DAY_PARTS)
+            done = await play.fleet(fleet, actions, at_once=fleet.devices, rounds=DAY_POLLS // DAY_PARTS)
             outcome.promise(done.through == fleet.devices, f"part {part + 1}: {done.through} came through")
             written += play.log.stat().st_size
             os.truncate(play.log, 0)  # as logrotate does with copytruncate
