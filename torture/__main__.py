@@ -15,7 +15,7 @@ ALONE = "TORTURE_MOUNTS_ALONE"
 
 
 def main() -> int:
-    """Exit codes: 0 all promises kept, 1 one was broken, 2 wrong usage."""
+    """Exit codes: 0 all promises kept, 1 one was broken or a scenario could not be run, 2 wrong usage."""
     chosen = _arguments()
     if chosen.list:
         for name, each in SCENARIOS.items():
@@ -26,7 +26,9 @@ def main() -> int:
     print(f"\n{report.markdown(results)}")
     if chosen.json:
         report.write_json(results, chosen.json)
-    return 1 if any(result.broken for result in results) else 0
+    if missing := [result.scenario for result in results if result.missing]:
+        print(f"{len(missing)} of {len(results)} could not be run here: {', '.join(missing)}", file=sys.stderr)
+    return 1 if missing or any(result.broken for result in results) else 0
 
 
 def _arguments() -> argparse.Namespace:

@@ -17,7 +17,7 @@ ALMOST_AUTHENTICATION = r"(?i)/api/devices/[^/]*/authentication.*"
 AMBIGUOUS = (
     "(?i)/api/devices/([^/]*/)?[^/]*%.*"  # Envoy has decoded every escape that has one meaning
     "|.*%(25)+(2[ef]|5c|3b).*"  # a dot, slash or semicolon that is escaped more than once
-    r"|.*/(%20)*\.{1,2}[;%].*|.*%20\.{1,2}(/.*)?"  # a dot segment with a parameter or a space
+    r"|.*/(%20)*\.{1,2}[;%].*|.*/(%20)+\.{1,2}(/.*)?"  # a dot segment with a parameter or a space
     "|.*%([01][0-9a-f]|7f|c[01]|e0%[89]|f0%8).*"  # a control character, or ASCII in overlong UTF-8
     "|.*%([^0-9a-f].*|.[^0-9a-f].*|.?)"  # a broken escape
 )

@@ -166,13 +166,13 @@ class Child:
         """
         if self.pulse is None:
             return
-        patience = {Pulse.SILENT: 1 / SILENCES, Pulse.CLOSED: 1 / CLOSED}
-        has_answered, used, found = False, 0.0, Pulse.CLOSED
-        while used < 1:
+        patience = {Pulse.SILENT: CLOSED, Pulse.CLOSED: SILENCES}
+        has_answered, used, found = False, 0, Pulse.CLOSED
+        while used < SILENCES * CLOSED:
             await asyncio.sleep(WATCH_EVERY)
             found = await self.pulse()
             has_answered |= found is Pulse.ANSWERS
-            used = used + patience[found] if has_answered and found is not Pulse.ANSWERS else 0.0
+            used = used + patience[found] if has_answered and found is not Pulse.ANSWERS else 0
         if not self._stopping:
             structlog.get_logger().error("child does not answer, killing it", child=self.name, said=found.value)
             self.signal(signal.SIGKILL)

@@ -5,6 +5,7 @@ is being written goes into the next one, so a burst of devices costs few syncs t
 """
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -62,8 +63,9 @@ class Database:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
         self._file = _file_of(engine)
-        self._beside: dict[Path, tuple[int, int] | None] = {}
-        """SQLite's log and its index, as they were last seen beside that file."""
+        place = os.path.realpath(engine.url.database or "")
+        self._beside = {Path(place + end): _inode(Path(place + end)) for end in ("-wal", "-shm")}
+        """SQLite's log and its index, as they were last seen beside that file; a link to it leads to where they are."""
         self._waiting: list[_Job] = []
         self._is_at_work = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -82,8 +84,7 @@ class Database:
         """Whether another file stands where SQLite's stood when this was made: a backup was put there, say."""
         now = _file_of(self.engine)
         if now == self._file and now is not None:
-            path = str(self.engine.url.database)
-            self._beside = {beside: _inode(beside) for beside in (Path(path + "-wal"), Path(path + "-shm"))}
+            self._beside = {path: _inode(path) for path in self._beside}
         return now is not None and now != self._file
 
     @property
@@ -327,7 +328,8 @@ def _sqlite(path: Path) -> sa.Engine:
 def _reading_engine(engine: sa.Engine) -> sa.Engine:
     """Another engine for the same database, of whose connections none can write."""
     if engine.dialect.name == "sqlite":
-        uri = f"file:{quote(str(engine.url.database))}?mode=rw"  # one that reads must not make an empty file
+        path = os.fsencode(os.path.realpath(engine.url.database or "")).lstrip(b"/")
+        uri = f"file:///{quote(path)}?mode=rw"  # one that reads must not make an empty file
         reading = sa.create_engine(
             "sqlite://",
             creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=5),

@@ -266,3 +266,21 @@ def test_a_file_that_is_no_database_is_named(settings: StoreSettings, tmp_path: 
         open_database(with_url(settings, f"sqlite:///{path}")),
     ):
         pass
+
+
+async def test_the_log_is_found_where_a_link_leads(tmp_path: Path) -> None:
+    """SQLite keeps it beside the file itself."""
+    (tmp_path / "data").mkdir()
+    path, real = tmp_path / SQLITE_FILE, tmp_path / "data" / "real.db"
+    path.symlink_to(real)
+    settings = StoreSettings(tmp_path, None, tmp_path)
+    with open_database(settings) as database:
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(tmp_path / "backup")) as backup:
+            source.backup(backup)
+        await database.run(lambda c: c.exec_driver_sql("CREATE TABLE since (x)"))
+        assert await database.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM since").scalar()) == 0
+        (tmp_path / "backup").rename(real)
+    assert not real.with_name("real.db-wal").exists()
+    with open_database(settings) as database:
+        tables = set(await database.read(lambda c: c.exec_driver_sql("SELECT name FROM sqlite_master").scalars().all()))
+    assert "since" not in tables
