@@ -57,12 +57,9 @@ class Metrics:
         self.envoy = self._gauge("envoy_answers", "1 when Envoy's own statistics follow.")
 
     def _enrolment(self) -> None:
-        self.decisions = Counter(
-            self._told("auth_requests_total", "counter", "Auth requests decided, by reason.", "reason"),
-            "Auth requests decided, by reason.",
-            ["reason"],
-            registry=self.registry,
-        )
+        text = "Auth requests decided, by reason."
+        name = self._told("auth_requests_total", "counter", text, "reason")
+        self.decisions = Counter(name, text, ["reason"], registry=self.registry)
         for reason in Reason:
             self.decisions.labels(reason.code)
         self.in_progress = self._gauge("auth_requests_in_progress", "Auth requests that have no answer yet.")

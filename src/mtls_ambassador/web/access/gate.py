@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from mtls_ambassador.mender.transport import REQUEST_ID_HEADER
 from mtls_ambassador.model.input_state import InputState
 from mtls_ambassador.model.operator import Operator, Scope
 from mtls_ambassador.model.reason import RefusedError
@@ -216,7 +217,7 @@ def _ask_login(request: web.Request) -> web.StreamResponse:
 def _no(request: web.Request, status: HTTPStatus, text: str) -> web.Response:
     """In the shape that is asked for: Mender's error for programs, a page for people."""
     if request.path.startswith(policy.API):
-        given = request.headers.get("X-MEN-RequestID", "")
+        given = request.headers.get(REQUEST_ID_HEADER, "")
         own = given if given.isascii() and given.isprintable() and len(given) <= 64 else ""  # noqa: PLR2004 - as in the audit
         headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
         return web.json_response({"error": text, "request_id": own}, status=status, headers=headers)

@@ -11,6 +11,7 @@ import msgspec.inspect
 import structlog
 from aiohttp import web
 
+from mtls_ambassador.mender.transport import REQUEST_ID_HEADER
 from mtls_ambassador.model.errors import AmbassadorError, UsageError
 from mtls_ambassador.model.reason import RefusedError
 from mtls_ambassador.web.access import require
@@ -19,7 +20,6 @@ from mtls_ambassador.web.api.routes import ENDPOINTS
 from mtls_ambassador.web.context import CONTEXT
 
 log = structlog.get_logger("api")
-REQUEST_ID = "X-MEN-RequestID"
 JSON = "application/json"
 _GIVEN_ID = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
 _FIELD = re.compile(r" - at `\$\.?([^`]*)`$")
@@ -28,7 +28,7 @@ _ROUTES = [(endpoint.pattern, endpoint) for endpoint in ENDPOINTS]
 
 async def answer(request: web.Request) -> web.StreamResponse:
     """What the endpoint says, or why not. Fails closed: without an operator of the right scope nothing is looked at."""
-    given = request.headers.get(REQUEST_ID, "")
+    given = request.headers.get(REQUEST_ID_HEADER, "")
     own = given if _GIVEN_ID.fullmatch(given) else str(uuid.uuid4())
     try:
         return await _answer(request, own)
@@ -49,7 +49,7 @@ async def _answer(request: web.Request, own: str) -> web.StreamResponse:
     found = await endpoint.handler(call)
     if isinstance(found, web.StreamResponse):
         return found
-    return web.Response(body=msgspec.json.encode(found), content_type=JSON, headers={REQUEST_ID: own})
+    return web.Response(body=msgspec.json.encode(found), content_type=JSON, headers={REQUEST_ID_HEADER: own})
 
 
 def _told(error: Exception) -> tuple[HTTPStatus, str, dict[str, str]]:
@@ -157,4 +157,6 @@ def _named(error: msgspec.ValidationError) -> str:
 
 def _refused(status: HTTPStatus, text: str, own: str, headers: dict[str, str] | None = None) -> web.Response:
     body = msgspec.json.encode(Fault(text.encode(errors="replace").decode(), own))
-    return web.Response(status=status, body=body, content_type=JSON, headers={**(headers or {}), REQUEST_ID: own})
+    return web.Response(
+        status=status, body=body, content_type=JSON, headers={**(headers or {}), REQUEST_ID_HEADER: own}
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from aiohttp import web
 
+from mtls_ambassador.mender.transport import REQUEST_ID_HEADER
 from mtls_ambassador.model.errors import AmbassadorError
 from mtls_ambassador.web.api.endpoint import Call, RefusalError
 from mtls_ambassador.web.streams import HEARTBEAT, stream_to
@@ -19,7 +20,7 @@ async def live(call: Call) -> web.StreamResponse:
     """Each thing as an event of its kind; a comment when nothing happens for a while. Ends by itself after a while."""
     try:
         with call.context.live.listen() as queue:
-            return await stream_to(call.request, lambda: _next(queue), headers={"X-MEN-RequestID": call.request_id})
+            return await stream_to(call.request, lambda: _next(queue), headers={REQUEST_ID_HEADER: call.request_id})
     except AmbassadorError as error:
         raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
 
